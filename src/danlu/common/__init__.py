@@ -1,0 +1,1 @@
+"""What every room uses: errors for people, durable files, durations with units, strict configuration."""

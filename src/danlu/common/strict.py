@@ -1,0 +1,94 @@
+"""Dataclasses from untrusted mappings (TOML, JSON), strictly: an unknown key or a wrong type is an error that helps."""
+
+import dataclasses
+import difflib
+import types
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from danlu.common.errors import DanluError
+
+T = TypeVar("T")
+
+
+def from_mapping(cls: type[T], data: Mapping[str, Any], source: str, where: str = "") -> T:
+    """Build the frozen dataclass `cls` from `data`; nested tables become nested dataclasses.
+
+    Args:
+        source: the file's name, for the error.
+        where: the dotted key of this table, for the error.
+
+    Raises:
+        DanluError: an unknown key (with the nearest valid one), a missing key or a value of the wrong type.
+    """
+    hints = get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for key, value in data.items():
+        full = f"{where}.{key}" if where else key
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=1, cutoff=0.4)
+            hint = f"Did you mean '{near[0]}'?" if near else f"Valid keys here: {', '.join(fields)}."
+            raise DanluError(f"{source}: unknown key '{full}'.", hint)
+        values[key] = _convert(hints[key], value, source, full)
+    missing = [
+        name
+        for name, field in fields.items()
+        if name not in values
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        prefix = f"{where}." if where else ""
+        raise DanluError(f"{source}: missing key '{prefix}{missing[0]}'.", "Add it.")
+    return cls(**values)
+
+
+def _convert(hint: Any, value: Any, source: str, where: str) -> Any:
+    origin, args = get_origin(hint), get_args(hint)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if isinstance(value, Mapping):
+            return from_mapping(hint, value, source, where)
+    elif origin in (Union, types.UnionType):
+        for option in args:
+            if option is type(None):
+                if value is None:
+                    return None
+                continue
+            try:
+                return _convert(option, value, source, where)
+            except DanluError:
+                if len([a for a in args if a is not type(None)]) == 1:
+                    raise
+    elif origin is Literal:
+        if value in args:
+            return value
+        raise DanluError(f"{source}: '{where}' is {value!r}.", f"It must be one of {', '.join(map(repr, args))}.")
+    elif origin is tuple:
+        if isinstance(value, list | tuple):
+            element = args[0] if len(args) == 2 and args[1] is Ellipsis else None
+            items = [_convert(element or args[i], item, source, f"{where}[{i}]") for i, item in enumerate(value)]
+            return tuple(items)
+    elif origin in (dict, Mapping) or (isinstance(origin, type) and issubclass(origin, Mapping)):
+        if isinstance(value, Mapping):
+            return {key: _convert(args[1], item, source, f"{where}.{key}") for key, item in value.items()}
+    elif hint is Any:
+        return value
+    elif hint is float:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+    elif isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    name = getattr(hint, "__name__", str(hint))
+    raise DanluError(f"{source}: '{where}' is {value!r}, which is not of type {name}.", "Correct the value.")
+
+
+def to_mapping(value: Any) -> Any:
+    """The plain form of a dataclass tree: mappings, lists and scalars, ready for JSON or TOML. None stays None."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_mapping(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_mapping(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_mapping(item) for item in value]
+    return value
