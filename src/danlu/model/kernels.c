@@ -1,0 +1,294 @@
+/* Fused passes for the CPU between the matrix products, which stay with the framework's library.
+ *
+ * Compiled once a machine by kernels.py (about two seconds, any shape), where compiling the traced model costs twenty
+ * seconds a shape. This file is included twice: NUMBER is float or the 16 bits of a bfloat16. All arithmetic is
+ * float. Rows are shared out statically, so results do not change from run to run with the same number of threads.
+ */
+#ifndef NUMBER
+#include <math.h>
+#include <omp.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CAT2(a, b) a##b
+#define CAT(a, b) CAT2(a, b)
+#define NAME(base) CAT(base, SUFFIX)
+
+static inline float from_bf16(uint16_t x) {
+  uint32_t bits = (uint32_t)x << 16;
+  float value;
+  memcpy(&value, &bits, 4);
+  return value;
+}
+static inline uint16_t to_bf16(float x) { /* to nearest, ties to even */
+  uint32_t bits;
+  memcpy(&bits, &x, 4);
+  return (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+/* exp by 2^n e^r with Cephes' polynomial for |r| <= ln 2 / 2: relative error below 2e-7, and every compiler turns it
+ * into vector code. */
+static inline float exponential(float x) {
+  x = x < -87.0f ? -87.0f : x;
+  x = x > 88.0f ? 88.0f : x;
+  float n = floorf(x * 1.44269504f + 0.5f), r = x - n * 0.693359375f + n * 2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * r * r + r + 1.0f;
+  int32_t bits = ((int32_t)n + 127) << 23;
+  float power;
+  memcpy(&power, &bits, 4);
+  return p * power;
+}
+
+#define NUMBER float
+#define SUFFIX _fp32
+#define LOAD(x) (x)
+#define STORE(x) (x)
+#include "kernels.c"
+#undef NUMBER
+#undef SUFFIX
+#undef LOAD
+#undef STORE
+#define NUMBER uint16_t
+#define SUFFIX _bf16
+#define LOAD(x) from_bf16(x)
+#define STORE(x) to_bf16(x)
+#include "kernels.c"
+#else
+
+/* y = x / rms(x) * weight, a row at a time; rstd keeps 1 / rms. */
+void NAME(rms_norm_forward)(const NUMBER *x, const float *weight, NUMBER *y, float *rstd, long rows, long width,
+                            float eps) {
+#pragma omp parallel for schedule(static)
+  for (long r = 0; r < rows; r++) {
+    const NUMBER *xr = x + r * width;
+    NUMBER *yr = y + r * width;
+    float sum = 0;
+    for (long i = 0; i < width; i++) sum += LOAD(xr[i]) * LOAD(xr[i]);
+    float scale = 1.0f / sqrtf(sum / width + eps);
+    rstd[r] = scale;
+    for (long i = 0; i < width; i++) yr[i] = STORE(LOAD(xr[i]) * scale * weight[i]);
+  }
+}
+
+/* dx and, summed over rows, dweight. partial: threads x width, zeroed by the caller. */
+void NAME(rms_norm_backward)(const NUMBER *dy, const NUMBER *x, const float *weight, const float *rstd, NUMBER *dx,
+                             float *partial, long rows, long width) {
+#pragma omp parallel
+  {
+    float *dweight = partial + omp_get_thread_num() * width;
+#pragma omp for schedule(static)
+    for (long r = 0; r < rows; r++) {
+      const NUMBER *xr = x + r * width, *dyr = dy + r * width;
+      NUMBER *dxr = dx + r * width;
+      float scale = rstd[r], dot = 0;
+      for (long i = 0; i < width; i++) {
+        float normed = LOAD(xr[i]) * scale, g = LOAD(dyr[i]);
+        dweight[i] += g * normed;
+        dot += g * weight[i] * normed;
+      }
+      dot /= width;
+      for (long i = 0; i < width; i++)
+        dxr[i] = STORE(scale * (LOAD(dyr[i]) * weight[i] - LOAD(xr[i]) * scale * dot));
+    }
+  }
+}
+
+/* qkv (batch, time, q_heads + 2 kv_heads, dim) -> q, k (normed where a weight is given, then rotated) and v, each
+ * (batch, heads, time, dim). cosine, sine: (time, dim / 2), rotate-half layout. */
+void NAME(split_heads_forward)(const NUMBER *qkv, const float *q_weight, const float *k_weight, const float *cosine,
+                               const float *sine, NUMBER *q, NUMBER *k, NUMBER *v, long batch, long time, long q_heads,
+                               long kv_heads, long dim, float eps) {
+  long heads = q_heads + 2 * kv_heads, half = dim / 2;
+#pragma omp parallel for collapse(2) schedule(static)
+  for (long b = 0; b < batch; b++)
+    for (long t = 0; t < time; t++) {
+      const float *c = cosine + t * half, *s = sine + t * half;
+      for (long h = 0; h < heads; h++) {
+        const NUMBER *in = qkv + ((b * time + t) * heads + h) * dim;
+        if (h >= q_heads + kv_heads) {
+          memcpy(v + ((b * kv_heads + h - q_heads - kv_heads) * time + t) * dim, in, dim * sizeof(NUMBER));
+          continue;
+        }
+        int query = h < q_heads;
+        const float *weight = query ? q_weight : k_weight;
+        NUMBER *out = query ? q + ((b * q_heads + h) * time + t) * dim
+                            : k + ((b * kv_heads + h - q_heads) * time + t) * dim;
+        float x[512];
+        float sum = 0;
+        for (long i = 0; i < dim; i++) {
+          x[i] = LOAD(in[i]);
+          sum += x[i] * x[i];
+        }
+        if (weight) {
+          float scale = 1.0f / sqrtf(sum / dim + eps);
+          for (long i = 0; i < dim; i++) x[i] *= scale * weight[i];
+        }
+        for (long i = 0; i < half; i++) {
+          out[i] = STORE(x[i] * c[i] - x[i + half] * s[i]);
+          out[i + half] = STORE(x[i + half] * c[i] + x[i] * s[i]);
+        }
+      }
+    }
+}
+
+/* partial: threads x 2 x dim (dq_weight, dk_weight), zeroed by the caller. */
+void NAME(split_heads_backward)(const NUMBER *dq, const NUMBER *dk, const NUMBER *dv, const NUMBER *qkv,
+                                const float *q_weight, const float *k_weight, const float *cosine, const float *sine,
+                                NUMBER *dqkv, float *partial, long batch, long time, long q_heads, long kv_heads,
+                                long dim, float eps) {
+  long heads = q_heads + 2 * kv_heads, half = dim / 2;
+#pragma omp parallel
+  {
+    float *mine = partial + omp_get_thread_num() * 2 * dim;
+#pragma omp for collapse(2) schedule(static)
+    for (long b = 0; b < batch; b++)
+      for (long t = 0; t < time; t++) {
+        const float *c = cosine + t * half, *s = sine + t * half;
+        for (long h = 0; h < heads; h++) {
+          long at = ((b * time + t) * heads + h) * dim;
+          NUMBER *out = dqkv + at;
+          if (h >= q_heads + kv_heads) {
+            memcpy(out, dv + ((b * kv_heads + h - q_heads - kv_heads) * time + t) * dim, dim * sizeof(NUMBER));
+            continue;
+          }
+          int query = h < q_heads;
+          const float *weight = query ? q_weight : k_weight;
+          const NUMBER *in = query ? dq + ((b * q_heads + h) * time + t) * dim
+                                   : dk + ((b * kv_heads + h - q_heads) * time + t) * dim;
+          float g[512];
+          for (long i = 0; i < half; i++) {
+            float a = LOAD(in[i]), z = LOAD(in[i + half]);
+            g[i] = a * c[i] + z * s[i];
+            g[i + half] = z * c[i] - a * s[i];
+          }
+          if (weight) {
+            const NUMBER *raw = qkv + at;
+            float *dweight = mine + (query ? 0 : dim);
+            float x[512];
+            float sum = 0, dot = 0;
+            for (long i = 0; i < dim; i++) {
+              x[i] = LOAD(raw[i]);
+              sum += x[i] * x[i];
+            }
+            float scale = 1.0f / sqrtf(sum / dim + eps);
+            for (long i = 0; i < dim; i++) {
+              float normed = x[i] * scale;
+              dweight[i] += g[i] * normed;
+              dot += g[i] * weight[i] * normed;
+            }
+            dot /= dim;
+            for (long i = 0; i < dim; i++) g[i] = scale * (g[i] * weight[i] - x[i] * scale * dot);
+          }
+          for (long i = 0; i < dim; i++) out[i] = STORE(g[i]);
+        }
+      }
+  }
+}
+
+/* In place on (rows / time, time, time): row t becomes softmax(scale * row[0..t]), zero after t. */
+void NAME(causal_softmax_forward)(NUMBER *scores, long rows, long time, float scale) {
+#pragma omp parallel
+  {
+    float *x = malloc(time * sizeof(float));
+#pragma omp for schedule(static)
+    for (long r = 0; r < rows; r++) {
+      NUMBER *row = scores + r * time;
+      long n = r % time + 1;
+      float top = -INFINITY, sum = 0;
+      for (long i = 0; i < n; i++) {
+        x[i] = LOAD(row[i]) * scale;
+        top = x[i] > top ? x[i] : top;
+      }
+      for (long i = 0; i < n; i++) {
+        x[i] = exponential(x[i] - top);
+        sum += x[i];
+      }
+      sum = 1.0f / sum;
+      for (long i = 0; i < n; i++) row[i] = STORE(x[i] * sum);
+      memset(row + n, 0, (time - n) * sizeof(NUMBER));
+    }
+    free(x);
+  }
+}
+
+/* In place on the gradient of the probabilities: becomes the gradient of the unscaled scores. */
+void NAME(causal_softmax_backward)(NUMBER *grad, const NUMBER *probs, long rows, long time, float scale) {
+#pragma omp parallel for schedule(static)
+  for (long r = 0; r < rows; r++) {
+    NUMBER *g = grad + r * time;
+    const NUMBER *p = probs + r * time;
+    long n = r % time + 1;
+    float dot = 0;
+    for (long i = 0; i < n; i++) dot += LOAD(g[i]) * LOAD(p[i]);
+    for (long i = 0; i < n; i++) g[i] = STORE(scale * LOAD(p[i]) * (LOAD(g[i]) - dot));
+    memset(g + n, 0, (time - n) * sizeof(NUMBER));
+  }
+}
+
+/* gate_up (rows, 2 width) -> silu(gate) * up (rows, width). */
+void NAME(swiglu_forward)(const NUMBER *gate_up, NUMBER *out, long rows, long width) {
+#pragma omp parallel for schedule(static)
+  for (long r = 0; r < rows; r++) {
+    const NUMBER *gate = gate_up + r * 2 * width, *up = gate + width;
+    NUMBER *o = out + r * width;
+    for (long i = 0; i < width; i++) {
+      float g = LOAD(gate[i]);
+      o[i] = STORE(g / (1.0f + exponential(-g)) * LOAD(up[i]));
+    }
+  }
+}
+
+void NAME(swiglu_backward)(const NUMBER *dout, const NUMBER *gate_up, NUMBER *dgate_up, long rows, long width) {
+#pragma omp parallel for schedule(static)
+  for (long r = 0; r < rows; r++) {
+    const NUMBER *gate = gate_up + r * 2 * width, *up = gate + width, *d = dout + r * width;
+    NUMBER *dgate = dgate_up + r * 2 * width, *dup = dgate + width;
+    for (long i = 0; i < width; i++) {
+      float g = LOAD(gate[i]), go = LOAD(d[i]), sigmoid = 1.0f / (1.0f + exponential(-g));
+      dup[i] = STORE(go * g * sigmoid);
+      dgate[i] = STORE(go * LOAD(up[i]) * sigmoid * (1.0f + g * (1.0f - sigmoid)));
+    }
+  }
+}
+
+/* In place: logits (rows, vocab) become softmax - onehot(target); nll (rows) gets -log p(target). A negative target is
+ * ignored: its loss and gradient are zero. */
+void NAME(cross_entropy)(NUMBER *logits, const int64_t *targets, float *nll, long rows, long vocab) {
+#pragma omp parallel
+  {
+    float *x = malloc(vocab * sizeof(float));
+#pragma omp for schedule(static)
+    for (long r = 0; r < rows; r++) {
+      NUMBER *row = logits + r * vocab;
+      int64_t target = targets[r];
+      if (target < 0) {
+        nll[r] = 0;
+        memset(row, 0, vocab * sizeof(NUMBER));
+        continue;
+      }
+      float top = -INFINITY, sum = 0, chosen = LOAD(row[target]);
+      for (long i = 0; i < vocab; i++) {
+        x[i] = LOAD(row[i]);
+        top = x[i] > top ? x[i] : top;
+      }
+      for (long i = 0; i < vocab; i++) {
+        x[i] = exponential(x[i] - top);
+        sum += x[i];
+      }
+      nll[r] = logf(sum) + top - chosen;
+      float inverse = 1.0f / sum;
+      float hit = x[target] * inverse - 1.0f;
+      for (long i = 0; i < vocab; i++) row[i] = STORE(x[i] * inverse);
+      row[target] = STORE(hit);
+    }
+    free(x);
+  }
+}
+#endif

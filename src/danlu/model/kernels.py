@@ -1,0 +1,101 @@
+"""Builds and loads kernels.c: the fused CPU passes, compiled once a machine with its C compiler and kept in a cache."""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from importlib import resources
+from pathlib import Path
+
+import torch
+
+# Reassociation lets the compiler vectorise sums. -ffast-math itself is avoided: at link time it would switch the whole
+# process to flushing denormals.
+_FLAGS = [
+    *("-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math"),
+    *("-fno-signed-zeros", "-fassociative-math", "-freciprocal-math"),
+]
+_SUFFIX = {torch.float32: "_fp32", torch.bfloat16: "_bf16"}
+
+
+class Kernels:
+    """The compiled functions, called with tensors, integers and floats in the order of kernels.c."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._library = library
+
+    def call(self, name: str, dtype: torch.dtype, *arguments: torch.Tensor | int | float | None) -> None:
+        """Run one kernel on contiguous CPU tensors (None is a null pointer)."""
+        function = self._library[name + _SUFFIX[dtype]]
+        function(*(_argument(argument) for argument in arguments))
+
+
+def _argument(value: torch.Tensor | int | float | None) -> ctypes.c_void_p | ctypes.c_long | ctypes.c_float:
+    if value is None:
+        return ctypes.c_void_p(None)
+    if isinstance(value, torch.Tensor):
+        assert value.is_contiguous()
+        return ctypes.c_void_p(value.data_ptr())
+    return ctypes.c_long(value) if isinstance(value, int) else ctypes.c_float(value)
+
+
+@functools.cache
+def load() -> Kernels | str:
+    """The compiled kernels, or in one sentence why there are none on this machine.
+
+    The library is kept under $XDG_CACHE_HOME/danlu (default ~/.cache/danlu), named by a hash of source, flags,
+    compiler and processor. DANLU_KERNELS=0 turns them off.
+    """
+    if os.environ.get("DANLU_KERNELS") == "0":
+        return "DANLU_KERNELS=0 is set"
+    compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        return "no C compiler was found (install gcc or clang, or set CC)"
+    source = resources.files("danlu.model").joinpath("kernels.c")
+    identity = "\0".join([source.read_text(), *_FLAGS, compiler, platform.machine(), _processor()])
+    name = f"kernels-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.so"
+    for folder in (_cache_folder(), Path(tempfile.gettempdir()) / f"danlu-{os.getuid() if os.name == 'posix' else 0}"):
+        try:
+            library = folder / name
+            if not library.exists():
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                with resources.as_file(source) as path:
+                    problem = _compile(compiler, path, library)
+                if problem:
+                    return problem
+            return Kernels(ctypes.CDLL(str(library)))
+        except OSError as error:
+            reason = f"the compiled kernels cannot be kept in or loaded from {folder}: {error}"
+    return reason
+
+
+def _compile(compiler: str, source: Path, library: Path) -> str | None:
+    temporary = library.with_name(f".{library.name}.{os.getpid()}.tmp")
+    try:
+        done = subprocess.run(
+            [compiler, *_FLAGS, str(source), "-o", str(temporary), "-lm"], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            lines = done.stderr.strip().splitlines() or ["no message"]
+            return f"{compiler} could not compile kernels.c: {lines[0]}"
+        temporary.replace(library)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return None
+
+
+def _cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "danlu"
+
+
+def _processor() -> str:
+    """What -march=native depends on: a cache shared between machines must not mix them up."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return "".join(line for line in lines[:40] if line.startswith(("model name", "flags", "Features")))

@@ -1,0 +1,277 @@
+"""The operations between matrix products, each in one fused pass on the CPU and in plain PyTorch everywhere else.
+
+The plain form is the definition, runs on any device, and is what `torch.compile` fuses on accelerators; the fused form
+(kernels.c) must agree with it to rounding, which the tests check, gradients included.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from danlu.model.kernels import Kernels, load
+
+
+def kernels_for(x: Tensor) -> Kernels | None:
+    """The fused CPU passes if they serve this tensor, else None."""
+    if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.bfloat16) or torch.compiler.is_compiling():
+        return None
+    kernels = load()
+    return kernels if isinstance(kernels, Kernels) else None
+
+
+def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """x / sqrt(mean(x^2) + eps) * weight over the last dimension, in fp32 inside (Zhang & Sennrich 2019).
+
+    Args:
+        x: (..., D).  weight: (D,), fp32.
+    """
+    if kernels := kernels_for(x):
+        return _apply(_RMSNorm, x, weight, eps, kernels)
+    wide = x.float()
+    return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps) * weight).to(x.dtype)
+
+
+def split_heads(
+    qkv: Tensor,
+    q_weight: Tensor | None,
+    k_weight: Tensor | None,
+    cosine: Tensor,
+    sine: Tensor,
+    num_heads: tuple[int, int],
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values from their joint projection, with QK-norm (if weights are given) and rotary positions.
+
+    Args:
+        qkv: (B, T, (H + 2 K) * Dh): H query heads, then K key heads, then K value heads.
+        q_weight, k_weight: (Dh,), the scales of the per-head RMSNorm, or None.
+        cosine, sine: (T, Dh / 2), rotate-half layout.
+        num_heads: (H, K).
+
+    Returns:
+        q (B, H, T, Dh), k and v (B, K, T, Dh), contiguous.
+    """
+    if kernels := kernels_for(qkv):
+        return _apply(_SplitHeads, qkv, q_weight, k_weight, cosine, sine, num_heads, eps, kernels)
+    heads, kv_heads = num_heads
+    batch, time, _ = qkv.shape
+    q, k, v = qkv.view(batch, time, heads + 2 * kv_heads, -1).transpose(1, 2).split((heads, kv_heads, kv_heads), dim=1)
+    q = rotate(q if q_weight is None else rms_norm(q, q_weight, eps), cosine, sine)
+    k = rotate(k if k_weight is None else rms_norm(k, k_weight, eps), cosine, sine)
+    return q, k, v.contiguous()
+
+
+def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Rotary positions (Su et al. 2021) in the rotate-half layout. x: (..., T, Dh); cosine, sine: (T, Dh / 2)."""
+    first, second = x.float().chunk(2, dim=-1)
+    return torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1).to(x.dtype)
+
+
+def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt(Dh), causal) v, with grouped keys and values.
+
+    Args:
+        q: (B, H, T, Dh).  k, v: (B, K, T, Dh); K divides H.
+
+    Returns:
+        (B, H, T, Dh).
+
+    On the CPU this is two matrix products around one fused softmax pass: at the contexts of small models that is
+    faster than the tiled kernel, whose products are too small for the matrix units.
+    """
+    groups = q.size(1) // k.size(1)
+    if kernels := kernels_for(q):
+        if groups > 1:
+            k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
+        return _apply(_CausalAttention, q, k, v, kernels)
+    return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=groups > 1)
+
+
+def swiglu(gate_up: Tensor) -> Tensor:
+    """silu(gate) * up (Shazeer 2020). gate_up: (..., 2 F), gate first; returns (..., F)."""
+    if kernels := kernels_for(gate_up):
+        return _apply(_SwiGLU, gate_up, kernels)
+    gate, up = gate_up.chunk(2, dim=-1)
+    return F.silu(gate) * up
+
+
+def linear_cross_entropy(hidden: Tensor, table: Tensor, targets: Tensor, chunk: int = 2048) -> Tensor:
+    """Sum over tokens of -log softmax(hidden table^T)[target], without keeping all logits.
+
+    Args:
+        hidden: (M, D).  table: (V, D), cast to hidden's dtype.  targets: (M,) int64; negative ones are ignored.
+        chunk: rows whose logits exist at the same time.
+
+    Returns:
+        A scalar, fp32 (nats).
+    """
+    return _apply(_LinearCrossEntropy, hidden, table, targets, chunk)
+
+
+def token_losses(hidden: Tensor, table: Tensor, targets: Tensor, chunk: int = 2048) -> Tensor:
+    """As `linear_cross_entropy`, but (M,) fp32, one loss a token, without gradient."""
+    table = table.to(hidden.dtype)
+    return torch.cat(
+        [_softmax_loss(h @ table.t(), t)[0] for h, t in zip(hidden.split(chunk), targets.split(chunk), strict=True)]
+    )
+
+
+def _softmax_loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Loss a row (M,), and softmax - onehot (M, V), which may reuse the memory of `logits`."""
+    if kernels := kernels_for(logits):
+        losses = torch.empty(logits.size(0))
+        kernels.call("cross_entropy", logits.dtype, logits, targets.contiguous(), losses, *logits.shape)
+        return losses, logits
+    logprobs = torch.log_softmax(logits.float(), dim=-1)
+    valid = targets >= 0
+    at = targets.clamp_min(0)[:, None]
+    losses = torch.where(valid, -logprobs.gather(1, at)[:, 0], 0.0)
+    gradient = logprobs.exp().scatter_add(1, at, torch.full_like(at, -1, dtype=torch.float32))
+    return losses, (gradient * valid[:, None]).to(logits.dtype)
+
+
+class _LinearCrossEntropy(Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, table: Tensor, targets: Tensor, chunk: int) -> Tensor:
+        # The gradient is made while a chunk's logits are in cache, so they are never computed twice.
+        weight = table.to(hidden.dtype)
+        total = torch.zeros((), device=hidden.device)
+        needs_hidden, needs_table = ctx.needs_input_grad[:2]
+        d_hidden = torch.empty_like(hidden) if needs_hidden else None
+        d_table = torch.zeros(table.shape, device=hidden.device) if needs_table else None
+        for start in range(0, hidden.size(0), chunk):
+            rows = slice(start, start + chunk)
+            losses, gradient = _softmax_loss(hidden[rows] @ weight.t(), targets[rows])
+            total += losses.sum()
+            if d_hidden is not None:
+                torch.mm(gradient, weight, out=d_hidden[rows])
+            if d_table is not None:
+                d_table += gradient.t() @ hidden[rows]
+        ctx.save_for_backward(d_hidden, d_table)
+        ctx.table_dtype = table.dtype
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        d_hidden, d_table = ctx.saved_tensors
+        return (
+            None if d_hidden is None else d_hidden * grad.to(d_hidden.dtype),
+            None if d_table is None else (d_table * grad).to(ctx.table_dtype),
+            None,
+            None,
+        )
+
+
+class _RMSNorm(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float, kernels: Kernels) -> Tensor:
+        x = x.contiguous()
+        width = x.size(-1)
+        rows = x.numel() // width
+        y, rstd = torch.empty_like(x), torch.empty(rows)
+        kernels.call("rms_norm_forward", x.dtype, x, weight, y, rstd, rows, width, eps)
+        ctx.save_for_backward(x, weight, rstd)
+        ctx.kernels = kernels
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> Any:
+        x, weight, rstd = ctx.saved_tensors
+        dx, partial = torch.empty_like(x), torch.zeros(torch.get_num_threads(), x.size(-1))
+        rows = rstd.numel()
+        ctx.kernels.call(
+            "rms_norm_backward", x.dtype, dy.contiguous(), x, weight, rstd, dx, partial, rows, x.size(-1)
+        )
+        return dx, partial.sum(0), None, None
+
+
+class _SplitHeads(Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        qkv: Tensor,
+        q_weight: Tensor | None,
+        k_weight: Tensor | None,
+        cosine: Tensor,
+        sine: Tensor,
+        num_heads: tuple[int, int],
+        eps: float,
+        kernels: Kernels,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        qkv, cosine, sine = qkv.contiguous(), cosine.contiguous(), sine.contiguous()
+        batch, time, width = qkv.shape
+        heads, kv_heads = num_heads
+        dim = width // (heads + 2 * kv_heads)
+        assert dim <= 512
+        q, k, v = (qkv.new_empty(batch, h, time, dim) for h in (heads, kv_heads, kv_heads))
+        sizes = (batch, time, heads, kv_heads, dim, eps)
+        kernels.call("split_heads_forward", qkv.dtype, qkv, q_weight, k_weight, cosine, sine, q, k, v, *sizes)
+        ctx.save_for_backward(qkv, q_weight, k_weight, cosine, sine)
+        ctx.sizes, ctx.kernels = sizes, kernels
+        return q, k, v
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dq: Tensor, dk: Tensor, dv: Tensor) -> Any:
+        qkv, q_weight, k_weight, cosine, sine = ctx.saved_tensors
+        dqkv = torch.empty_like(qkv)
+        partial = torch.zeros(torch.get_num_threads(), 2, ctx.sizes[4])
+        tensors = (dq.contiguous(), dk.contiguous(), dv.contiguous(), qkv, q_weight, k_weight, cosine, sine)
+        ctx.kernels.call("split_heads_backward", qkv.dtype, *tensors, dqkv, partial, *ctx.sizes)
+        d_weights = (None, None) if q_weight is None else partial.sum(0).unbind(0)
+        return dqkv, *d_weights, None, None, None, None, None
+
+
+class _CausalAttention(Function):
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, kernels: Kernels) -> Tensor:
+        batch, heads, time, dim = q.shape
+        q, k, v = (x.reshape(batch * heads, time, dim) for x in (q, k, v))
+        probs = torch.bmm(q, k.transpose(1, 2))  # (B H, T, T)
+        kernels.call("causal_softmax_forward", q.dtype, probs, batch * heads * time, time, dim**-0.5)
+        ctx.save_for_backward(q, k, v, probs)
+        ctx.shape, ctx.kernels = (batch, heads, time, dim), kernels
+        return torch.bmm(probs, v).view(ctx.shape)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        q, k, v, probs = ctx.saved_tensors
+        batch, heads, time, dim = ctx.shape
+        grad = grad.reshape(batch * heads, time, dim)
+        dv = torch.bmm(probs.transpose(1, 2), grad)
+        ds = torch.bmm(grad, v.transpose(1, 2))
+        ctx.kernels.call("causal_softmax_backward", q.dtype, ds, probs, batch * heads * time, time, dim**-0.5)
+        dq, dk = torch.bmm(ds, k), torch.bmm(ds.transpose(1, 2), q)
+        return dq.view(ctx.shape), dk.view(ctx.shape), dv.view(ctx.shape), None
+
+
+class _SwiGLU(Function):
+    @staticmethod
+    def forward(ctx: Any, gate_up: Tensor, kernels: Kernels) -> Tensor:
+        gate_up = gate_up.contiguous()
+        width = gate_up.size(-1) // 2
+        out = gate_up.new_empty(*gate_up.shape[:-1], width)
+        kernels.call("swiglu_forward", gate_up.dtype, gate_up, out, out.numel() // width, width)
+        ctx.save_for_backward(gate_up)
+        ctx.kernels = kernels
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        (gate_up,) = ctx.saved_tensors
+        d_gate_up, width = torch.empty_like(gate_up), gate_up.size(-1) // 2
+        rows = gate_up.numel() // (2 * width)
+        ctx.kernels.call("swiglu_backward", gate_up.dtype, grad.contiguous(), gate_up, d_gate_up, rows, width)
+        return d_gate_up, None
+
+
+def _apply(function: type[Function], *arguments: Any) -> Any:
+    return function.apply(*arguments)  # type: ignore[no-untyped-call]

@@ -1,0 +1,89 @@
+"""The fused CPU passes agree with their plain definitions, gradients included."""
+
+import pytest
+import torch
+
+from danlu.model import ops
+from danlu.model.kernels import Kernels, load
+
+pytestmark = pytest.mark.skipif(not isinstance(load(), Kernels), reason=f"no compiled kernels: {load()}")
+
+TOLERANCE = {torch.float32: 2e-5, torch.bfloat16: 3e-2}
+
+
+def _compare(function, inputs, dtype, monkeypatch):
+    """Value and gradients of `function`, fused in `dtype` and plain in fp32."""
+
+    def run(cast):
+        leaves = [
+            x.clone().to(cast if x.dim() > 1 else torch.float32).requires_grad_() if x.is_floating_point() else x
+            for x in inputs
+        ]
+        out = function(*leaves)
+        outs = out if isinstance(out, tuple) else (out,)
+        sum((o.float() * torch.linspace(-1, 1, o.numel()).view(o.shape)).sum() for o in outs).backward()
+        return [o.float() for o in outs] + [x.grad.float() for x in leaves if x.is_floating_point() and x.grad is not None]
+
+    fused = run(dtype)
+    monkeypatch.setattr(ops, "kernels_for", lambda x: None)
+    plain = run(torch.float32)
+    for got, want in zip(fused, plain, strict=True):
+        scale = want.abs().max().clamp_min(1e-3)
+        assert (got - want).abs().max() / scale < TOLERANCE[dtype]
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+class TestFusedEqualsPlain:
+    def test_rms_norm(self, dtype, monkeypatch):
+        _compare(lambda x, w: ops.rms_norm(x, w, 1e-6), [torch.randn(3, 7, 48), torch.randn(48)], dtype, monkeypatch)
+
+    @pytest.mark.parametrize("heads", [(4, 4), (6, 2)])
+    @pytest.mark.parametrize("norm", [True, False])
+    def test_split_heads(self, dtype, monkeypatch, heads, norm):
+        qkv = torch.randn(2, 5, (heads[0] + 2 * heads[1]) * 32)
+        weights = [torch.randn(32), torch.randn(32)] if norm else []
+        angle = torch.randn(5, 16)
+
+        def function(x, *w):
+            q, k = w or (None, None)
+            return ops.split_heads(x, q, k, angle.cos(), angle.sin(), heads, 1e-6)
+
+        _compare(function, [qkv, *weights], dtype, monkeypatch)
+
+    @pytest.mark.parametrize("kv_heads", [4, 2])
+    def test_causal_attention(self, dtype, monkeypatch, kv_heads):
+        q, k, v = (torch.randn(2, h, 9, 32) for h in (4, kv_heads, kv_heads))
+        _compare(ops.causal_attention, [q, k, v], dtype, monkeypatch)
+
+    def test_swiglu(self, dtype, monkeypatch):
+        _compare(ops.swiglu, [3 * torch.randn(4, 6, 66)], dtype, monkeypatch)
+
+    def test_linear_cross_entropy(self, dtype, monkeypatch):
+        hidden, table, targets = torch.randn(11, 16), torch.randn(33, 16), torch.randint(33, (11,))
+        targets[3] = -1
+        _compare(lambda h, t: ops.linear_cross_entropy(h, t, targets, chunk=4), [hidden, table], dtype, monkeypatch)
+
+
+def test_linear_cross_entropy_is_the_textbook_loss():
+    hidden, table, targets = torch.randn(11, 16), torch.randn(33, 16, requires_grad=True), torch.randint(33, (11,))
+    want = torch.nn.functional.cross_entropy(hidden @ table.t(), targets, reduction="sum")
+    (want_grad,) = torch.autograd.grad(want, table)
+    got = ops.linear_cross_entropy(hidden, table, targets, chunk=4)
+    (got_grad,) = torch.autograd.grad(got, table)
+    torch.testing.assert_close(got, want)
+    torch.testing.assert_close(got_grad, want_grad)
+    torch.testing.assert_close(ops.token_losses(hidden, table.detach(), targets, chunk=4).sum(), want.detach())
+
+
+def test_extreme_logits_stay_finite_and_nan_is_not_hidden():
+    table = torch.eye(4) * 1e4
+    loss = ops.linear_cross_entropy(torch.eye(4), table, torch.tensor([0, 1, 2, 0]))
+    assert torch.isfinite(loss)
+    hidden = torch.eye(4)
+    hidden[1, 1] = float("nan")
+    assert torch.isnan(ops.linear_cross_entropy(hidden, table, torch.tensor([0, 1, 2, 0])))
