@@ -34,9 +34,7 @@ def from_mapping(cls: type[T], data: Mapping[str, Any], source: str, where: str 
     missing = [
         name
         for name, field in fields.items()
-        if name not in values
-        and field.default is dataclasses.MISSING
-        and field.default_factory is dataclasses.MISSING
+        if name not in values and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
     ]
     if missing:
         prefix = f"{where}." if where else ""
@@ -50,15 +48,14 @@ def _convert(hint: Any, value: Any, source: str, where: str) -> Any:
         if isinstance(value, Mapping):
             return from_mapping(hint, value, source, where)
     elif origin in (Union, types.UnionType):
-        for option in args:
-            if option is type(None):
-                if value is None:
-                    return None
-                continue
+        if value is None and type(None) in args:
+            return None
+        options = [option for option in args if option is not type(None)]
+        for option in options:
             try:
                 return _convert(option, value, source, where)
             except DanluError:
-                if len([a for a in args if a is not type(None)]) == 1:
+                if len(options) == 1:
                     raise
     elif origin is Literal:
         if value in args:
@@ -66,9 +63,10 @@ def _convert(hint: Any, value: Any, source: str, where: str) -> Any:
         raise DanluError(f"{source}: '{where}' is {value!r}.", f"It must be one of {', '.join(map(repr, args))}.")
     elif origin is tuple:
         if isinstance(value, list | tuple):
-            element = args[0] if len(args) == 2 and args[1] is Ellipsis else None
-            items = [_convert(element or args[i], item, source, f"{where}[{i}]") for i, item in enumerate(value)]
-            return tuple(items)
+            hints = args[:1] * len(value) if args[1:] == (Ellipsis,) else args
+            if len(hints) == len(value):
+                pairs = enumerate(zip(hints, value, strict=True))
+                return tuple(_convert(hint, item, source, f"{where}[{i}]") for i, (hint, item) in pairs)
     elif origin in (dict, Mapping) or (isinstance(origin, type) and issubclass(origin, Mapping)):
         if isinstance(value, Mapping):
             return {key: _convert(args[1], item, source, f"{where}.{key}") for key, item in value.items()}

@@ -146,7 +146,7 @@ void NAME(split_heads_backward)(const NUMBER *dq, const NUMBER *dk, const NUMBER
   long heads = q_heads + 2 * kv_heads, half = dim / 2;
 #pragma omp parallel
   {
-    float *mine = partial + omp_get_thread_num() * 2 * dim;
+    float mine[2 * 512] = {0}; /* on the stack: the compiler then knows that nothing aliases it */
 #pragma omp for collapse(2) schedule(static)
     for (long b = 0; b < batch; b++)
       for (long t = 0; t < time; t++) {
@@ -170,7 +170,7 @@ void NAME(split_heads_backward)(const NUMBER *dq, const NUMBER *dk, const NUMBER
           }
           if (weight) {
             const NUMBER *raw = qkv + at;
-            float *dweight = mine + (query ? 0 : dim);
+            float *dweight = mine + (query ? 0 : 512);
             float x[512];
             float sum = 0, dot = 0;
             for (long i = 0; i < dim; i++) {
@@ -189,6 +189,8 @@ void NAME(split_heads_backward)(const NUMBER *dq, const NUMBER *dk, const NUMBER
           for (long i = 0; i < dim; i++) out[i] = STORE(g[i]);
         }
       }
+    memcpy(partial + omp_get_thread_num() * 2 * dim, mine, dim * sizeof(float));
+    memcpy(partial + (omp_get_thread_num() * 2 + 1) * dim, mine + 512, dim * sizeof(float));
   }
 }
 

@@ -1,0 +1,137 @@
+"""`danlu VERB ...`: find the verb, run it, and turn whatever goes wrong into plain lines and an exit code."""
+
+import errno
+import importlib
+import os
+import shlex
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from danlu import __version__
+from danlu.common.errors import DanluError
+from danlu.common.interrupt import Stopped, stop_at_once
+
+_VERBS = {
+    "run": "the whole road, from text to a forecast, trained and judged model (start here)",
+    "corpus": "collect and clean text, or make the toy language",
+    "tokens": "learn a vocabulary and write a corpus as tokens",
+    "ladder": "train the small models that a forecast rests on",
+    "fit": "fit a scaling law to a table of points",
+    "forecast": "say what a target will give and cost, before it is trained",
+    "pretrain": "train one model",
+    "generate": "continue a prompt",
+    "chat": "talk with a model in the terminal",
+    "evaluate": "loss and bits per byte on held-out text",
+    "report": "one page about a run",
+    "export": "copy a model out, ready for other programs",
+}
+
+_HELP = f"""danlu {__version__}: forecast a training run before it starts, judge it after it ends.
+
+usage: danlu VERB [OPTIONS]        danlu VERB --help says more
+
+{chr(10).join(f"  {verb:<10}{words}" for verb, words in _VERBS.items())}
+
+Try: danlu run                     an offline run on this machine, in minutes
+     danlu run --data FILES... --budget 10min --out runs/mine
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and give its exit status: 0, 2 for what the user can mend, 1 for what they cannot.
+
+    A stop by SIGINT gives 130 and by SIGTERM 143.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_HELP, end="")
+        return 0
+    if words[0] == "--version":
+        print(f"danlu {__version__}")
+        return 0
+    try:
+        with stop_at_once():
+            _verb(words[0])(words[1:])
+    except DanluError as error:
+        return _say(2, error.cause, error.remedy)
+    except Stopped as stop:
+        again = shlex.join(["danlu", *words])
+        return _say(stop.exit_code, "stopped; finished work is saved.", f"To continue: {again}")
+    except BrokenPipeError:  # the reader of our output has gone (`danlu ... | head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # the one place where anything unforeseen ends
+        if os.environ.get("DANLU_DEBUG") == "1":
+            raise
+        return _explain(error)
+    return 0
+
+
+def _verb(name: str) -> Callable[[list[str]], None]:
+    if name not in _VERBS:
+        import difflib
+
+        near = difflib.get_close_matches(name, _VERBS, n=1)
+        raise DanluError(
+            f"there is no verb '{name}'.", f"Did you mean '{near[0]}'?" if near else "danlu --help lists the verbs."
+        )
+    module = importlib.import_module(f"danlu.cli.{name}")
+    found: Callable[[list[str]], None] = module.main
+    return found
+
+
+def _explain(error: Exception) -> int:
+    """Plain lines for an error that no room foresaw."""
+    if _is_full_disk(error):
+        where = f" while writing {error.filename}" if isinstance(error, OSError) and error.filename else ""
+        return _say(
+            2,
+            f"no space left on the disk{where}.",
+            "Free some space and run the same command again: finished work is kept.",
+        )
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+        return _say(
+            2, f"not enough memory: {_first_line(error)}.", "Give a smaller budget, or free memory, and run it again."
+        )
+    try:
+        kept = f"Please report it with {_keep_traceback(error)}, which holds the traceback."
+    except OSError:
+        kept = "Set DANLU_DEBUG=1 and run it again to see the traceback; please report it with that."
+    what = f"{type(error).__name__}: {_first_line(error)}"
+    return _say(1, f"something went wrong that danlu did not foresee: {what}.", kept)
+
+
+def _is_full_disk(error: BaseException | None) -> bool:
+    """Whether a full disk is at the bottom of an error; libraries wrap it in errors of their own."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if "No space left on device" in str(error) or "file write failed" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0].rstrip(".")
+
+
+def _keep_traceback(error: Exception) -> Path:
+    name = f"danlu-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.txt"
+    path = Path(tempfile.gettempdir()) / name
+    command = shlex.join(["danlu", *sys.argv[1:]])
+    path.write_text(f"{command}\n\n{''.join(traceback.format_exception(error))}", encoding="utf-8")
+    return path
+
+
+def _say(code: int, cause: str, remedy: str) -> int:
+    print(f"danlu: {cause}\n  {remedy}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

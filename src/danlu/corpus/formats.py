@@ -1,0 +1,148 @@
+"""Texts out of files: plain text in pieces, jsonl by line, parquet by row. Everything streams."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, TypeAlias
+
+from danlu.common.errors import DanluError
+from danlu.corpus.records import Fault
+from danlu.corpus.streams import open_bytes, reading
+
+Format: TypeAlias = Literal["text", "jsonl", "parquet"]
+
+_SUFFIXES: dict[str, Format] = {".txt": "text", ".md": "text", ".jsonl": "jsonl", ".parquet": "parquet"}
+READABLE = "txt, md, jsonl (each also with .gz or .zst) and parquet"
+"""The kinds of file that can be read, for messages."""
+
+_DAMAGED = "Fetch or make the file again, or leave it out of data."
+_BORDERS = ((b"\n\n", b"\r\n\r\n"), (b"\n",), (b". ", "。".encode()), (b" ",))
+_CHUNK = 1024 * 1024  # bytes read at once from a plain text
+
+
+def format_of(path: Path) -> Format | None:
+    """The format that a file's name promises, or None where it promises none that can be read."""
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    packed = bool(suffixes) and suffixes[-1] in (".gz", ".zst")
+    if packed:
+        suffixes.pop()
+    found = _SUFFIXES.get(suffixes[-1]) if suffixes else None
+    return None if packed and found == "parquet" else found
+
+
+def read_file(
+    path: Path, form: Format, source: str, text_field: str, piece_bytes: int
+) -> Iterator[tuple[str, str] | Fault]:
+    """Each text of a file with its place (file and line), or the fault that stands there instead.
+
+    Raises:
+        DanluError: the file is missing, unreadable or damaged; its records lack the text field.
+    """
+    with reading(path, _DAMAGED):
+        match form:
+            case "text":
+                with open_bytes(path) as stream:
+                    yield from _read_text(stream, path, source, piece_bytes)
+            case "jsonl":
+                with open_bytes(path) as stream:
+                    yield from _read_jsonl(stream, path, source, text_field)
+            case "parquet":
+                yield from _read_parquet(path, source, text_field)
+
+
+def _read_text(stream: BinaryIO, path: Path, source: str, piece_bytes: int) -> Iterator[tuple[str, str] | Fault]:
+    for offset, piece in cut(stream, piece_bytes):
+        where = f"{path}, byte {offset}"
+        try:
+            yield piece.decode("utf-8"), where
+        except UnicodeDecodeError:
+            yield Fault(source, "encoding", where)
+
+
+def cut(stream: BinaryIO, piece_bytes: int) -> Iterator[tuple[int, bytes]]:
+    """Cut a stream of UTF-8 text into pieces of at most `piece_bytes` bytes, each with its offset.
+
+    A piece ends where the best border lies in its second half: a blank line, else a line's end, else a sentence's end,
+    else a space, else any character. Concatenated, the pieces are the stream.
+    """
+    buffer, start, offset = b"", 0, 0
+    while chunk := stream.read(_CHUNK):
+        buffer, start = buffer[start:] + chunk, 0
+        while len(buffer) - start > piece_bytes:
+            stop = _border(buffer, start, piece_bytes)
+            yield offset, buffer[start:stop]
+            offset += stop - start
+            start = stop
+    if start < len(buffer):
+        yield offset, buffer[start:]
+
+
+def _border(buffer: bytes, start: int, piece_bytes: int) -> int:
+    half, limit = start + piece_bytes // 2, start + piece_bytes
+    for separators in _BORDERS:
+        ends = [at + len(mark) for mark in separators if (at := buffer.rfind(mark, half, limit)) >= 0]
+        if ends:
+            return max(ends)
+    for stop in range(limit, limit - 4, -1):
+        if buffer[stop] & 0xC0 != 0x80:  # not a byte 10xxxxxx, which continues a character
+            return stop
+    return limit  # not UTF-8, so the piece will be refused
+
+
+def _read_jsonl(stream: BinaryIO, path: Path, source: str, text_field: str) -> Iterator[tuple[str, str] | Fault]:
+    found_text = False
+    for number, line in enumerate(stream, start=1):
+        if line.isspace():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            record = json.loads(line)
+        except UnicodeDecodeError:
+            yield Fault(source, "encoding", where)
+            continue
+        except (json.JSONDecodeError, RecursionError):
+            record = None
+        if not isinstance(record, dict):
+            yield Fault(source, "unreadable_record", where)
+            continue
+        if not found_text and text_field not in record:
+            raise _no_text_field(where, text_field, record)
+        found_text = True
+        yield text_of(record, text_field, source, where)
+
+
+def text_of(record: dict[str, Any], text_field: str, source: str, where: str) -> tuple[str, str] | Fault:
+    """The text of a record with its place, or the fault that the record has none."""
+    if text_field not in record:
+        return Fault(source, "no_text_field", where)
+    text = record[text_field]
+    return (text, where) if isinstance(text, str) else Fault(source, "unreadable_record", where)
+
+
+def _no_text_field(where: str, text_field: str, fields: Any) -> DanluError:
+    names = ", ".join(fields) or "none"
+    return DanluError(
+        f"{where}: there is no field '{text_field}'; fields: {names}.", "Set text_field to the one to read."
+    )
+
+
+def _read_parquet(path: Path, source: str, text_field: str) -> Iterator[tuple[str, str] | Fault]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise DanluError(
+            f"{path}: reading parquet needs the package pyarrow, which is not installed.",
+            'Install it with: pip install "danlu[hub]"',
+        ) from error
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            if text_field not in file.schema_arrow.names:
+                raise _no_text_field(str(path), text_field, file.schema_arrow.names)
+            number = 0
+            for batch in file.iter_batches(batch_size=256, columns=[text_field]):
+                for text in batch.column(0).to_pylist():
+                    number += 1
+                    yield text_of({text_field: text}, text_field, source, f"{path}, row {number}")
+    except pyarrow.ArrowException as error:
+        raise DanluError(f"{path} is damaged: {error}.", _DAMAGED) from error

@@ -1,0 +1,30 @@
+"""The budget in FLOPs, and what it will take on this machine."""
+
+from danlu.common.duration import Duration
+from danlu.hardware.speed import Speed
+from danlu.pipeline.recipe import Recipe
+
+EXPECTED_FRACTION = 0.5
+"""Share of the measured matrix-product peak that a whole run is taken to reach: the target alone comes to 0.6 or more,
+small rungs, evaluations, checkpoints and compiling bring it down."""
+
+
+def target_flops(recipe: Recipe, speed: Speed | None) -> float:
+    """The target's training compute (FLOPs).
+
+    A budget in FLOPs is that number; the ladder comes on top, at most a third of it. A budget in time is the whole
+    run's: it is turned into FLOPs by this machine's measured speed and shared between the ladder and the target.
+
+    Args:
+        speed: this machine's; needed for a budget in time alone.
+    """
+    budget = recipe.duration
+    if budget.unit == "flops":
+        return budget.value
+    assert speed is not None
+    return budget.value * speed.peak * EXPECTED_FRACTION / (1 + recipe.ladder.share)
+
+
+def expected_seconds(flops: float, speed: Speed) -> Duration:
+    """How long that compute should take here (seconds)."""
+    return Duration(flops / (speed.peak * EXPECTED_FRACTION), "seconds")

@@ -1,0 +1,186 @@
+"""Lists of facts: a name and a value each, for what does not make a table."""
+
+import shlex
+from dataclasses import dataclass
+
+from danlu.report import figures
+from danlu.report.language import Text, same, tr
+from danlu.report.reading import NOTHING, Record, RunFiles
+from danlu.report.scene import Scene
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A name and its value."""
+
+    name: Text
+    value: Text
+    code: bool = False
+    """Set in fixed-width type, and allowed to break anywhere: hashes, versions, shapes."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line and what it does."""
+
+    line: str
+    does: Text
+
+
+def _facts(prefix: str, *named: tuple[str, Text | str | None], code: tuple[str, ...] = ()) -> tuple[Fact, ...]:
+    """Facts that are known; those without a value are left out."""
+    return tuple(
+        Fact(tr(f"{prefix}.{name}"), value if isinstance(value, Text) else same(value), name in code)
+        for name, value in named
+        if value is not None and value not in ("", figures.NONE)
+    )
+
+
+def allocation_facts(files: RunFiles) -> tuple[Fact, ...]:
+    """The target's size and tokens, and what they follow from."""
+    target = files.forecast.record("target")
+    params, tokens, flops = target.number("params"), target.number("tokens"), target.number("flops")
+    reach = files.forecast.record("extrapolation")
+    ladder = files.plan.number("flops")
+    return _facts(
+        "allocation",
+        ("budget", files.recipe.text("budget")),
+        ("params", figures.count(params)),
+        ("tokens", figures.count(tokens)),
+        ("ratio", f"{tokens / params:.3g}" if params and tokens else None),
+        ("epochs", _digits(target.number("epochs"))),
+        ("flops", figures.flops(flops)),
+        ("ladder", figures.percent(ladder / flops) if flops and ladder else None),
+        ("reach.compute", figures.times(reach.number("C"))),
+        ("reach.params", figures.times(reach.number("N"))),
+        ("reach.ratio", figures.times(reach.number("D_over_N"))),
+        ("shape", shape_words(target.record("model"))),
+        code=("shape",),
+    )
+
+
+def shape_words(model: Record) -> Text | None:
+    """A transformer's shape in one line; None where it is not known."""
+    layers, width = model.number("num_hidden_layers"), model.number("hidden_size")
+    if layers is None or width is None:
+        return None
+    return tr(
+        "allocation.shape.words",
+        layers=figures.whole(layers),
+        width=figures.whole(width),
+        heads=figures.whole(model.number("num_attention_heads")),
+        context=figures.whole(model.number("max_position_embeddings")),
+        vocab=figures.whole(model.number("vocab_size")),
+    )
+
+
+def _digits(value: float | None) -> str | None:
+    return None if value is None else f"{value:.3g}"
+
+
+def data_facts(files: RunFiles) -> tuple[Fact, ...]:
+    """How the text became tokens."""
+    tokens = files.tokens
+    return _facts(
+        "data",
+        ("vocab", figures.whole(tokens.number("vocab_size"))),
+        ("train_tokens", figures.whole(tokens.number("train_tokens"))),
+        ("heldout_tokens", figures.whole(tokens.number("heldout_tokens"))),
+        ("bytes_per_token", _digits(tokens.number("bytes_per_token"))),
+    )
+
+
+def law_facts(files: RunFiles, scene: Scene) -> tuple[Fact, ...]:
+    """The law behind the forecast, and its floor beside the truth where that is known."""
+    law = files.forecast.record("law")
+    parameters = law.record("parameters")
+    entropy = None if scene.entropy is None else figures.loss(scene.entropy)
+    return _facts(
+        "law",
+        ("formula", law.text("formula")),
+        ("parameters", named_numbers(parameters)),
+        ("floor", figures.loss(parameters.number("E"))),
+        ("entropy", f"≤ {entropy}" if entropy and scene.entropy_is_bound else entropy),
+        code=("formula", "parameters"),
+    )
+
+
+def named_numbers(record: Record) -> str:
+    """`E = 1.0213, k = 45.31`: the numbers of an object, by name."""
+    numbers = ((name, record.number(name)) for name, _ in record.items())
+    return ", ".join(f"{name} = {value:.5g}" for name, value in numbers if value is not None)
+
+
+def speed_facts(files: RunFiles) -> tuple[Fact, ...]:
+    """How fast the target trained and what it held in memory; of a run under way, the latest."""
+    result = files.result
+    latest = files.timing[-1] if files.timing else NOTHING
+    fraction = result.number("flops_fraction")
+    speed = result.number("tokens_per_second")
+    return _facts(
+        "speed",
+        ("tokens_per_second", figures.count(latest.number("tokens_per_second") if speed is None else speed)),
+        ("fraction", figures.percent(latest.number("flops_fraction") if fraction is None else fraction)),
+        ("seconds", figures.seconds(result.number("seconds") or latest.number("seconds"))),
+        ("steps", figures.whole(result.number("steps") or latest.number("step"))),
+        ("tokens", figures.count(result.number("tokens"))),
+        ("flops", figures.flops(result.number("flops"))),
+        ("memory", figures.size(result.number("peak_memory_bytes"))),
+    )
+
+
+def environment_facts(files: RunFiles) -> tuple[Fact, ...]:
+    """The machine, the versions, the seeds and the hashes."""
+    manifest, hardware = files.manifest, files.manifest.record("hardware")
+    accelerators = ", ".join(
+        item.text("name") or item.text("kind") or "?" for item in hardware.records("accelerators")
+    ) or ", ".join(hardware.texts("accelerators"))
+    peaks = [(name, hardware.number("peak_flops", name)) for name, _ in hardware.items("peak_flops")]
+    continued = len(manifest.records("continued"))
+    return _facts(
+        "environment",
+        ("processor", hardware.text("processor")),
+        ("cores", figures.whole(hardware.number("cores"))),
+        ("memory", figures.size(hardware.number("memory_bytes"))),
+        ("accelerators", accelerators),
+        ("peak", ", ".join(f"{name} {figures.flops(value)}/s" for name, value in peaks if value is not None)),
+        ("system", hardware.text("system")),
+        ("created", manifest.text("created")),
+        ("continued", f"{continued}" if continued else None),
+        ("danlu", " ".join(filter(None, (manifest.text("danlu"), manifest.text("git"))))),
+        ("python", manifest.text("python")),
+        ("packages", _pairs(manifest.record("packages"))),
+        ("seeds", _pairs(manifest.record("seeds"))),
+        ("forecast", files.forecast.text("hash")),
+        ("data", "\n".join(f"{name} {value}" for name, value in manifest.items("data") if isinstance(value, str))),
+        code=("danlu", "packages", "seeds", "forecast", "data"),
+    )
+
+
+def _pairs(record: Record) -> str:
+    return ", ".join(f"{name} {value}" for name, value in record.items() if isinstance(value, str | int | float))
+
+
+def next_commands(files: RunFiles) -> tuple[Command, ...]:
+    """What to type next: go on with an unfinished run, use a finished one, and repeat either."""
+    run = shlex.quote(str(files.folder))
+    recipe = shlex.quote(str(files.folder / "recipe.toml"))
+    model = shlex.quote(str(files.folder / "pretrain" / "model"))
+    commands = []
+    if files.verdict and files.evaluation:
+        commands.append(Command(f"danlu chat {model}", tr("commands.chat")))
+        commands.append(Command(f"danlu generate {model}", tr("commands.generate")))
+        commands.append(Command(f"danlu evaluate {model} --data FILES", tr("commands.evaluate")))
+        commands.append(Command(f"danlu export {model}", tr("commands.export")))
+    else:
+        commands.append(Command(f"danlu run {recipe} --out {run}", tr("commands.continue")))
+    return tuple(commands)
+
+
+def repeat_commands(files: RunFiles) -> tuple[Command, ...]:
+    """How to make the same run again, elsewhere."""
+    recipe = shlex.quote(str(files.folder / "recipe.toml"))
+    elsewhere = shlex.quote(f"{files.folder}-again")
+    commands = [Command(f"danlu run {recipe} --out {elsewhere}", tr("commands.repeat"))]
+    typed = files.manifest.text("command")
+    return (Command(typed, tr("commands.typed")), *commands) if typed else tuple(commands)

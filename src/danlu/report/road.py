@@ -1,0 +1,46 @@
+"""How far a run has come: the steps of the road, by the files they leave."""
+
+from dataclasses import dataclass
+
+from danlu.report import figures
+from danlu.report.language import Text, tr
+from danlu.report.reading import RunFiles
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the road."""
+
+    key: str
+    name: Text
+    done: bool
+    seconds: Text | None
+    """How long it took, where its record says."""
+
+    @property
+    def pending(self) -> Text:
+        """That it has not run yet, in words."""
+        return tr("pending", step=self.name)
+
+
+def road(files: RunFiles) -> tuple[Step, ...]:
+    """The steps in order."""
+    done = {
+        "corpus": files.corpus,
+        "tokens": files.tokens,
+        "ladder": files.points,
+        "fit": files.fit,
+        "forecast": files.forecast,
+        "pretrain": files.result,
+        "verdict": files.verdict,
+        "evaluation": files.evaluation,
+    }
+    return tuple(
+        Step(
+            key=key,
+            name=tr(f"step.{key}"),
+            done=bool(left),
+            seconds=figures.seconds(files.step_seconds[key]) if left and key in files.step_seconds else None,
+        )
+        for key, left in done.items()
+    )

@@ -1,0 +1,60 @@
+"""Settings of the ladder and of the forecast."""
+
+from dataclasses import dataclass
+
+from danlu.common.errors import DanluError
+
+
+@dataclass(frozen=True)
+class LadderConfig:
+    """The ladder of small runs."""
+
+    share: float = 0.30
+    """The whole ladder's compute, as a share of the target's; under a third."""
+    sizes: int = 6
+    """Model sizes to aim for; fewer where the budget is small."""
+    tokens_per_parameter: float = 20.0
+    """Training tokens a parameter at the middle horizon (parameters that enter a matrix product, the head included)."""
+    horizons: tuple[float, ...] = (0.5, 1.0, 2.0)
+    """Lengths of the annealed runs of one size, as multiples of the middle one; 1 is among them."""
+    min_steps: int = 150
+    """Fewest optimizer steps of an annealed run."""
+    max_epochs: float = 4.0
+    """Most passes over the text (Muennighoff et al. 2023: up to four are nearly as good as fresh text)."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1 / 3:
+            raise DanluError(f"ladder.share is {self.share:g}.", "Choose it between 0 and 1/3; 0.30 is a good value.")
+        if self.sizes < 3:
+            raise DanluError(f"ladder.sizes is {self.sizes}.", "A law needs at least 3 sizes; 5 or 6 are good.")
+        if 1.0 not in self.horizons or min(self.horizons) <= 0:
+            raise DanluError(f"ladder.horizons is {self.horizons}.", "Give multiples above 0 with 1.0 among them.")
+        if self.tokens_per_parameter <= 0 or self.max_epochs < 1 or self.min_steps < 1:
+            raise DanluError(
+                "ladder.tokens_per_parameter must be above 0, max_epochs and min_steps at least 1.", "Correct the recipe."
+            )
+
+
+@dataclass(frozen=True)
+class ForecastConfig:
+    """The fit and the forecast's interval."""
+
+    level: float = 0.90
+    """Probability that the interval is meant to hold the measured loss."""
+    huber_delta: float = 3e-3
+    """Where the fit's Huber loss turns from squares to absolute values (natural log of the loss)."""
+    seed_noise: float = 3e-3
+    """Smallest run-to-run standard deviation to reckon with, as a share of the loss."""
+    resamples: int = 400
+    """Times that the ladder is redrawn and fitted again for the interval."""
+    seed: int = 0
+    """Seed of the redrawing."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level < 1:
+            raise DanluError(f"forecast.level is {self.level:g}.", "Choose a probability such as 0.9.")
+        if self.huber_delta <= 0 or self.seed_noise < 0 or self.resamples < 50:
+            raise DanluError(
+                "forecast.huber_delta must be above 0, seed_noise at least 0 and resamples at least 50.",
+                "Correct the recipe.",
+            )
