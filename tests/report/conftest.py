@@ -47,7 +47,7 @@ def curve(params: int, tokens: int, step_tokens: int, rng: random.Random) -> lis
 def points(rng: random.Random) -> list[dict[str, Any]]:
     made = []
     for name, params in RUNGS.items():
-        for ratio in (3, 6, 12, 24, 48) if params < 400_000 else (3, 6, 12):
+        for ratio in (6, 12, 24) if params < 900_000 else (4, 8):
             tokens = params * ratio
             made.append(
                 {
@@ -214,6 +214,9 @@ MANIFEST = {
         "memory_bytes": 16_400_000_000,
         "system": "Linux 6.12",
         "accelerators": [],
+        "device": "cpu",
+        "precision": "bf16",
+        "peak_flops": {"fp32": 1.65e11, "bf16": 8.02e11},
         "host": "a-private-name",
     },
     "seeds": {"corpus.toy.seed": 0, "training.seed": 0},
@@ -232,7 +235,7 @@ CORPUS = {
     "train_files": {"train-00000.jsonl.zst": "9f" * 32},
     "heldout_files": {"heldout.jsonl.zst": "4c" * 32},
 }
-TOKENS = {"vocab_size": 1024, "train_tokens": 39_800_122, "heldout_tokens": 276_241, "bytes_per_token": 3.62}
+TOKENS = {"vocab_size": 1024, "train_tokens": 39_800_122, "heldout_tokens": 276_241, "train_bytes": 23_038_224}
 TIMING = [
     {"step": 960 * index, "seconds": 105.2 * index, "tokens_per_second": 1.5e5, "flops_fraction": 0.61}
     for index in (1, 2)
@@ -246,7 +249,8 @@ RESULT = {
     "peak_memory_bytes": 961_000_000,
     "flops_fraction": 0.613,
     "model": MODEL,
-    "hyperparameters": {"lr": 0.02, "batch_tokens": 16384},
+    "hyperparameters": {"lr": 0.02, "batch_tokens": 16384, "schedule": {"steps": 1920}},
+    "skipped_steps": 0,
 }
 SAMPLES = [
     {

@@ -38,7 +38,7 @@ class Source:
         """About how much text it holds (UTF-8 bytes); 0 where only reading it can tell."""
         if any(form == "parquet" or path.suffix in (".gz", ".zst") for path, form in self.files):
             return 0
-        return sum(path.stat().st_size for path, _ in self.files)
+        return sum(path.stat().st_size for path, _ in self.files if path.exists())
 
 
 def resolve(config: CorpusConfig) -> list[Source]:
@@ -103,7 +103,7 @@ def _resolve(item: str, name: str) -> Source:
 
 
 def _tree(root: Path, skipped: frozenset[str] = frozenset()) -> list[Path]:
-    """All files under a folder but hidden ones and those in folders named in `skipped`, in an order that is always the same."""
+    """All files under a folder, sorted by their path; hidden ones and folders named in `skipped` are passed over."""
     found = []
     for folder, inner, names in os.walk(root):
         inner[:] = [name for name in inner if name not in skipped and not name.startswith(".")]

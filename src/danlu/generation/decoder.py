@@ -161,7 +161,9 @@ class Decoder:
         last = slice(first, first + rows)
 
         def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            query, key, value = (part.view(rows, width, -1, part.shape[-1]).transpose(1, 2) for part in (query, key, value))
+            query, key, value = (
+                part.view(rows, width, -1, part.shape[-1]).transpose(1, 2) for part in (query, key, value)
+            )
             cache.keys[layer][last, :, :, :width] = key.transpose(2, 3)
             cache.values[layer][last, :, :width] = value
             mixed = F.scaled_dot_product_attention(
@@ -205,7 +207,7 @@ class Decoder:
         return self._logits(self._hidden(tokens, positions, attend))
 
     def _hidden(self, tokens: Tensor, positions: Tensor, attend: _Attend) -> Tensor:
-        """The blocks over (T,) tokens; `attend` maps a layer's (T, heads, head_dim) queries, keys, values to (T, q size)."""
+        """The blocks over (T,) tokens; `attend` takes a layer and (T, heads, head_dim) parts and returns (T, q size)."""
         config, eps = self.config, self.config.rms_norm_eps
         count, heads, kv_heads = len(tokens), config.num_attention_heads, config.num_key_value_heads
         width = (config.hidden_size,)

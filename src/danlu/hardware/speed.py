@@ -1,6 +1,7 @@
 """What this machine computes on, and how fast: measured once, in about two seconds."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,12 @@ class Speed:
         return self.peak_flops[self.precision]
 
 
-def measure_speed() -> Speed:
-    """Choose the device and measure it. Imports torch."""
+def measure_speed(device_name: str = "auto", precision: Literal["auto", "bf16", "fp32"] = "auto") -> Speed:
+    """Choose the device and measure it. Imports torch.
+
+    Raises:
+        DanluError: no such device here.
+    """
     from dataclasses import asdict
 
     import torch
@@ -31,8 +36,8 @@ def measure_speed() -> Speed:
     from danlu.hardware.device import accelerators, choose_device, compute_dtype
     from danlu.hardware.peak import measured_peak
 
-    device = choose_device()
-    dtype = compute_dtype(device)
+    device = choose_device(device_name)
+    dtype = compute_dtype(device, precision)
     formats = {"fp32": torch.float32}
     if dtype is torch.bfloat16:
         formats["bf16"] = torch.bfloat16

@@ -30,7 +30,7 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
         x: (..., D).  weight: (D,), fp32.
     """
     if kernels := kernels_for(x):
-        return _apply(_RMSNorm, x, weight, eps, kernels)
+        return _apply(_RMSNorm, x, weight.float(), eps, kernels)
     wide = x.float()
     return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps) * weight).to(x.dtype)
 
@@ -56,6 +56,7 @@ def split_heads(
         q (B, H, T, Dh), k and v (B, K, T, Dh), contiguous.
     """
     if kernels := kernels_for(qkv):
+        q_weight, k_weight = (None if w is None else w.float() for w in (q_weight, k_weight))
         return _apply(_SplitHeads, qkv, q_weight, k_weight, cosine, sine, num_heads, eps, kernels)
     heads, kv_heads = num_heads
     batch, time, _ = qkv.shape

@@ -17,7 +17,12 @@ from danlu.hardware.speed import Speed
 from danlu.pipeline.folder import RunFolder
 
 _PACKAGES = ("torch", "numpy", "scipy", "tokenizers", "safetensors", "tyro", "rich", "jinja2", "zstandard", "datasets")
-_DATA = ("corpus/corpus.json", "tokens/tokenizer/tokenizer.json", "tokens/train/index.json", "tokens/heldout/index.json")
+_DATA = (
+    "corpus/corpus.json",
+    "tokens/tokenizer/tokenizer.json",
+    "tokens/train/index.json",
+    "tokens/heldout/index.json",
+)
 
 
 def note_session(folder: RunFolder, command: str, seeds: Mapping[str, int], speed: Speed | None) -> None:

@@ -12,8 +12,11 @@ from danlu.common.files import write_atomic
 from danlu.common.strict import from_mapping, to_mapping
 from danlu.corpus.config import CorpusConfig
 from danlu.pipeline.toml import dump_toml
+from danlu.scaling.config import ForecastConfig, LadderConfig
+from danlu.tokens.config import TokensConfig
+from danlu.training.config import TrainingConfig
 
-DEFAULT_BUDGET = "3e13flops"
+DEFAULT_BUDGET = "8e13flops"
 """The quickstart's: all of it takes five to six minutes on two cores with bf16 (a machine of about 800 GFLOP/s)."""
 
 
@@ -26,11 +29,20 @@ class Recipe:
     out: str | None = None
     """The run folder; by default runs/NAME."""
     seed: int | None = None
-    """Sets every seed below at once (corpus.toy.seed, training.seed)."""
+    """Sets every seed below at once (corpus.toy.seed, training.seed, forecast.seed)."""
     budget: str = DEFAULT_BUDGET
-    """Compute: FLOPs (1e14flops) or the time of the whole run on this machine (10min)."""
+    """The target's training compute in FLOPs (1e14flops; the ladder takes at most a third of it on top), or the time of
+    the whole run on this machine (10min), which is turned into FLOPs once, by its measured speed."""
     corpus: CorpusConfig = field(default_factory=CorpusConfig)
     """Where the text comes from."""
+    tokens: TokensConfig = field(default_factory=TokensConfig)
+    """How it is cut into tokens."""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    """How the small models and the target are trained."""
+    ladder: LadderConfig = field(default_factory=LadderConfig)
+    """Which small models are trained for the forecast."""
+    forecast: ForecastConfig = field(default_factory=ForecastConfig)
+    """How the law is fitted and the interval made."""
 
     def __post_init__(self) -> None:
         if self.duration.unit not in ("flops", "seconds"):
@@ -40,6 +52,15 @@ class Recipe:
     def duration(self) -> Duration:
         """The budget with its unit."""
         return Duration.parse(self.budget)
+
+    @property
+    def seeds(self) -> dict[str, int]:
+        """Every seed of the run, by its key."""
+        return {
+            "corpus.toy.seed": self.corpus.toy.seed,
+            "training.seed": self.training.seed,
+            "forecast.seed": self.forecast.seed,
+        }
 
 
 def resolve(recipe: Recipe, default_name: str) -> Recipe:
@@ -52,6 +73,8 @@ def resolve(recipe: Recipe, default_name: str) -> Recipe:
         name=name,
         seed=None,
         corpus=replace(recipe.corpus, toy=replace(recipe.corpus.toy, seed=recipe.seed)),
+        training=replace(recipe.training, seed=recipe.seed),
+        forecast=replace(recipe.forecast, seed=recipe.seed),
     )
 
 

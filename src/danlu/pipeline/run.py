@@ -9,7 +9,7 @@ from danlu.hardware.machine import describe_machine
 from danlu.hardware.speed import Speed, measure_speed
 from danlu.pipeline.budget import EXPECTED_FRACTION, expected_seconds, target_flops
 from danlu.pipeline.folder import RunFolder
-from danlu.pipeline.manifest import note_data, note_session
+from danlu.pipeline.manifest import note_session
 from danlu.pipeline.recipe import Recipe, write_recipe
 from danlu.pipeline.road import walk, work_to_do
 from danlu.pipeline.stage import Stage, Status
@@ -33,13 +33,12 @@ def run(
         if not work:
             report(f"{folder.path}: nothing to do, every stage is done and unchanged")
             return
-        speed = measure_speed() if any(status.stage.costly for status in work.values()) else None
+        speed = measure_speed(recipe.training.device, recipe.training.precision) if any(status.stage.costly for status in work.values()) else None
         write_recipe(recipe, folder.recipe)
         note_session(folder, command, recipe.seeds, speed)
         for line in announcement(recipe, folder, work, speed):
             report(line)
         walk(road, recipe, folder, report, force=force)
-        note_data(folder)
 
 
 def announcement(recipe: Recipe, folder: RunFolder, work: Mapping[str, Status], speed: Speed | None) -> list[str]:

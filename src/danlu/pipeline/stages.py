@@ -39,4 +39,8 @@ def _tokens(job: Job) -> Results:
     from danlu.tokens.build import build_tokens
 
     summary = build_tokens(job.folder.corpus, job.recipe.tokens, job.out, job.report)
-    return {"vocab_size": summary.vocab_size, "tokens": summary.train_tokens, "bytes_per_token": summary.bytes_per_token}
+    return {
+        "vocab_size": summary.vocab_size,
+        "tokens": summary.train_tokens,
+        "bytes_per_token": summary.bytes_per_token,
+    }

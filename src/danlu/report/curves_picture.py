@@ -13,7 +13,7 @@ from danlu.report.svg import Box, LogAxis, group, label, line, path
 
 _BUCKETS = 220
 """Points that a training curve keeps: one for about three pixels."""
-_HEADROOM = 4.0
+_HEADROOM = 3.0
 """The axis ends at this multiple of the lowest loss: the plunge of the first steps says little and takes much room."""
 
 

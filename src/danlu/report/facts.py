@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass
 
 from danlu.report import figures
-from danlu.report.language import Text, same, tr
+from danlu.report.language import Text, printable, same, tr
 from danlu.report.reading import NOTHING, Record, RunFiles
 from danlu.report.scene import Scene
 
@@ -15,8 +15,8 @@ class Fact:
 
     name: Text
     value: Text
-    code: bool = False
-    """Set in fixed-width type, and allowed to break anywhere: hashes, versions, shapes."""
+    long: bool = False
+    """Takes a line of its own, in fixed-width type: hashes, versions, formulas."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,14 @@ class Command:
     does: Text
 
 
-def _facts(prefix: str, *named: tuple[str, Text | str | None], code: tuple[str, ...] = ()) -> tuple[Fact, ...]:
+def _facts(prefix: str, *named: tuple[str, Text | str | None], long: tuple[str, ...] = ()) -> tuple[Fact, ...]:
     """Facts that are known; those without a value are left out."""
-    return tuple(
-        Fact(tr(f"{prefix}.{name}"), value if isinstance(value, Text) else same(value), name in code)
-        for name, value in named
-        if value is not None and value not in ("", figures.NONE)
-    )
+    facts = []
+    for name, value in named:
+        words = value if isinstance(value, Text) else same(value or figures.NONE)
+        if words.en not in ("", figures.NONE):
+            facts.append(Fact(tr(f"{prefix}.{name}"), words, name in long))
+    return tuple(facts)
 
 
 def allocation_facts(files: RunFiles) -> tuple[Fact, ...]:
@@ -55,7 +56,7 @@ def allocation_facts(files: RunFiles) -> tuple[Fact, ...]:
         ("reach.params", figures.times(reach.number("N"))),
         ("reach.ratio", figures.times(reach.number("D_over_N"))),
         ("shape", shape_words(target.record("model"))),
-        code=("shape",),
+        long=("shape",),
     )
 
 
@@ -81,12 +82,13 @@ def _digits(value: float | None) -> str | None:
 def data_facts(files: RunFiles) -> tuple[Fact, ...]:
     """How the text became tokens."""
     tokens = files.tokens
+    train_bytes, train_tokens = tokens.number("train_bytes"), tokens.number("train_tokens")
     return _facts(
         "data",
         ("vocab", figures.whole(tokens.number("vocab_size"))),
-        ("train_tokens", figures.whole(tokens.number("train_tokens"))),
+        ("train_tokens", figures.whole(train_tokens)),
         ("heldout_tokens", figures.whole(tokens.number("heldout_tokens"))),
-        ("bytes_per_token", _digits(tokens.number("bytes_per_token"))),
+        ("bytes_per_token", _digits(train_bytes / train_tokens) if train_bytes and train_tokens else None),
     )
 
 
@@ -98,17 +100,25 @@ def law_facts(files: RunFiles, scene: Scene) -> tuple[Fact, ...]:
     return _facts(
         "law",
         ("formula", law.text("formula")),
-        ("parameters", named_numbers(parameters)),
+        ("parameters", named_values(parameters)),
         ("floor", figures.loss(parameters.number("E"))),
         ("entropy", f"≤ {entropy}" if entropy and scene.entropy_is_bound else entropy),
-        code=("formula", "parameters"),
+        long=("formula", "parameters"),
     )
 
 
-def named_numbers(record: Record) -> str:
-    """`E = 1.0213, k = 45.31`: the numbers of an object, by name."""
-    numbers = ((name, record.number(name)) for name, _ in record.items())
-    return ", ".join(f"{name} = {value:.5g}" for name, value in numbers if value is not None)
+def named_values(record: Record) -> str:
+    """`E = 1.0213, k = 45.31`: the numbers and words of an object by name, those of inner objects too."""
+    shown = []
+    for name, value in record.items():
+        number = record.number(name)
+        if number is not None:
+            shown.append(f"{name} = {number:.6g}")
+        elif isinstance(value, str):
+            shown.append(f"{name} = {value}")
+        elif record.record(name):
+            shown.append(named_values(record.record(name)))
+    return ", ".join(shown)
 
 
 def speed_facts(files: RunFiles) -> tuple[Fact, ...]:
@@ -126,6 +136,9 @@ def speed_facts(files: RunFiles) -> tuple[Fact, ...]:
         ("tokens", figures.count(result.number("tokens"))),
         ("flops", figures.flops(result.number("flops"))),
         ("memory", figures.size(result.number("peak_memory_bytes"))),
+        ("skipped", figures.whole(result.number("skipped_steps"))),
+        ("hyperparameters", named_values(result.record("hyperparameters"))),
+        long=("hyperparameters",),
     )
 
 
@@ -143,22 +156,27 @@ def environment_facts(files: RunFiles) -> tuple[Fact, ...]:
         ("cores", figures.whole(hardware.number("cores"))),
         ("memory", figures.size(hardware.number("memory_bytes"))),
         ("accelerators", accelerators),
+        ("device", _device(hardware)),
         ("peak", ", ".join(f"{name} {figures.flops(value)}/s" for name, value in peaks if value is not None)),
         ("system", hardware.text("system")),
-        ("created", manifest.text("created")),
+        ("python", manifest.text("python")),
+        ("created", figures.moment(manifest.text("created"))),
         ("continued", f"{continued}" if continued else None),
         ("danlu", " ".join(filter(None, (manifest.text("danlu"), manifest.text("git"))))),
-        ("python", manifest.text("python")),
         ("packages", _pairs(manifest.record("packages"))),
         ("seeds", _pairs(manifest.record("seeds"))),
         ("forecast", files.forecast.text("hash")),
         ("data", "\n".join(f"{name} {value}" for name, value in manifest.items("data") if isinstance(value, str))),
-        code=("danlu", "packages", "seeds", "forecast", "data"),
+        long=("danlu", "packages", "seeds", "forecast", "data"),
     )
 
 
 def _pairs(record: Record) -> str:
     return ", ".join(f"{name} {value}" for name, value in record.items() if isinstance(value, str | int | float))
+
+
+def _device(hardware: Record) -> str:
+    return ", ".join(filter(None, (hardware.text("device"), hardware.text("precision"))))
 
 
 def next_commands(files: RunFiles) -> tuple[Command, ...]:
@@ -173,7 +191,8 @@ def next_commands(files: RunFiles) -> tuple[Command, ...]:
         commands.append(Command(f"danlu evaluate {model} --data FILES", tr("commands.evaluate")))
         commands.append(Command(f"danlu export {model}", tr("commands.export")))
     else:
-        commands.append(Command(f"danlu run {recipe} --out {run}", tr("commands.continue")))
+        named = f"{recipe} " if files.recipe else ""
+        commands.append(Command(f"danlu run {named}--out {run}", tr("commands.continue")))
     return tuple(commands)
 
 
@@ -181,6 +200,8 @@ def repeat_commands(files: RunFiles) -> tuple[Command, ...]:
     """How to make the same run again, elsewhere."""
     recipe = shlex.quote(str(files.folder / "recipe.toml"))
     elsewhere = shlex.quote(f"{files.folder}-again")
-    commands = [Command(f"danlu run {recipe} --out {elsewhere}", tr("commands.repeat"))]
     typed = files.manifest.text("command")
-    return (Command(typed, tr("commands.typed")), *commands) if typed else tuple(commands)
+    commands = [Command(printable(typed), tr("commands.typed"))] if typed else []
+    if files.recipe:
+        commands.append(Command(f"danlu run {recipe} --out {elsewhere}", tr("commands.repeat")))
+    return tuple(commands)

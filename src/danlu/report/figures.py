@@ -1,5 +1,7 @@
 """Numbers as people read them. One place, so that the page, the picture and the terminal agree to the last digit."""
 
+from datetime import UTC, datetime
+
 from danlu.common.duration import format_count, format_seconds
 from danlu.report.language import Text
 
@@ -62,6 +64,16 @@ def size(value: float | None) -> str:
     return f"{value:.0f} B"
 
 
+def moment(iso: str | None) -> str:
+    """A moment in ISO 8601 as day and time in UTC; as it stands where it is not ISO 8601."""
+    if iso is None:
+        return NONE
+    try:
+        return datetime.fromisoformat(iso).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError):
+        return iso
+
+
 def times(value: float | None) -> str:
     """A factor, two digits: 12×, 3.4×."""
     if value is None:
@@ -78,11 +90,3 @@ def seconds(value: float | None) -> Text:
     for word, sign in ((" days", " 天"), (" min", " 分"), (" h", " 小时"), (" s", " 秒")):
         chinese = chinese.replace(word, sign)
     return Text(english, chinese)
-
-
-def seconds_interval(low: float | None, high: float | None) -> Text:
-    """Both ends of an interval of time."""
-    if low is None or high is None:
-        return Text(NONE, NONE)
-    first, last = seconds(low), seconds(high)
-    return Text(f"{first.en} – {last.en}", f"{first.zh} – {last.zh}")

@@ -7,7 +7,7 @@ from danlu.report.language import Language, tr
 from danlu.report.outcome import Outcome
 from danlu.report.svg import Box, LogAxis, group, label, line, path
 
-_TALL, _LOW = 56.0, 24.0
+_TALL, _LOW = 62.0, 24.0
 """Heights of a label of two lines and of one (pixels)."""
 
 

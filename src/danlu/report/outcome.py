@@ -70,6 +70,17 @@ class Outcome:
         )
 
 
+def named_quantities(outcome: Outcome) -> list[tuple[str, Quantity]]:
+    """The quantities of which anything is known, by name, in the order in which they are shown."""
+    every = {
+        "loss": outcome.loss,
+        "bits_per_byte": outcome.bits_per_byte,
+        "seconds": outcome.seconds,
+        "memory": outcome.memory,
+    }
+    return [(name, quantity) for name, quantity in every.items() if quantity]
+
+
 def inside_words(quantity: Quantity) -> Text:
     """Whether the measured value lies in the interval, in words; empty where nothing is known."""
     if quantity.inside is None or quantity.measured is None or quantity.low is None:

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from danlu.common.files import write_atomic
-from danlu.report import curves_picture, forecast_picture, tables
+from danlu.report import curves_picture, figures, forecast_picture, tables
 from danlu.report.facts import (
     Command,
     Fact,
@@ -177,7 +177,7 @@ def _forecast_note(files: RunFiles) -> Text | None:
     created, digest = files.forecast.text("created"), files.forecast.text("hash")
     if created is None or digest is None:
         return None
-    return tr("forecast.note", created=same(created), digest=same(digest[:12]))
+    return tr("forecast.note", created=same(figures.moment(created)), digest=same(digest[:12]))
 
 
 def _sample(record: Record) -> Sample:

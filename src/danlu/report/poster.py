@@ -6,13 +6,13 @@ from pathlib import Path
 from markupsafe import Markup
 
 from danlu.common.errors import DanluError
-from danlu.report import forecast_picture, svg
+from danlu.report import figures, forecast_picture, svg
 from danlu.report.language import Language, printable, tr
 from danlu.report.outcome import outcome, toy_words
 from danlu.report.reading import RunFiles, read_run
 from danlu.report.scene import scene
 
-_MARGIN, _HEAD, _FOOT = 48.0, 138.0, 40.0
+_MARGIN, _HEAD, _FOOT = 48.0, 126.0, 36.0
 
 
 def forecast_svg(run: Path, language: Language = "en") -> str:
@@ -39,7 +39,9 @@ def poster(files: RunFiles, language: Language) -> str:
         notes.append(toy.say(language))
     created, digest = files.forecast.text("created"), files.forecast.text("hash")
     if created and digest:
-        notes.append(tr("poster.note", created=printable(created), digest=printable(digest[:12])).say(language))
+        notes.append(
+            tr("poster.note", created=printable(figures.moment(created)), digest=printable(digest[:12])).say(language)
+        )
     style = Markup(package_files("danlu.report").joinpath("templates", "figure.css").read_text(encoding="utf-8"))
     picture = forecast_picture.draw(shown, language, layout)
     return str(

@@ -55,6 +55,10 @@ def diamond(x: float, y: float, radius: float, class_: str, *children: Child) ->
     return element("path", *children, d=corners, class_=class_)
 
 
+_STEPS = ((1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 8), (1, 1.5, 2, 3, 4, 6), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,))
+"""Ticks within a decade of a logarithmic axis, many first."""
+
+
 @dataclass(frozen=True)
 class Box:
     """A rectangle of the picture (pixels of its own coordinates)."""
@@ -100,8 +104,8 @@ class LogAxis:
 
     def ticks(self, most: int) -> list[float]:
         """Round values for a label each: at most `most`, evenly enough to the eye."""
-        if self.high / self.low > 4:
-            for steps in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 1.5, 2, 3, 5, 7), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
+        if self.high / self.low > 2.6:
+            for steps in _STEPS:
                 values = [step * 10.0**power for power in self._decades() for step in steps]
                 kept = [value for value in values if self.inside(value)]
                 if len(kept) <= most:
@@ -135,24 +139,11 @@ def power_of_ten(exponent: int) -> Markup:
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Move positions apart by at least `gap`, as little as possible, within bounds (where they fit).
-
-    Pools neighbours that are too close and centres each pool on its mean (pool adjacent violators).
-    """
+    """Move positions apart by at least `gap`, as little as possible, within bounds where they fit."""
     order = sorted(range(len(wanted)), key=lambda index: wanted[index])
-    pools: list[tuple[float, int]] = []  # (mean of wanted position less its offset, members)
-    for rank, index in enumerate(order):
-        mean, members = wanted[index] - rank * gap, 1
-        while pools and pools[-1][0] > mean:
-            other, others = pools.pop()
-            mean, members = (mean * members + other * others) / (members + others), members + others
-        pools.append((mean, members))
-    free = [mean for mean, members in pools for _ in range(members)]
-    top = high - (len(wanted) - 1) * gap
-    placed = [0.0] * len(wanted)
-    for rank, index in enumerate(order):
-        placed[index] = max(low, min(free[rank], top)) + rank * gap
-    return placed
+    placed = _apart([wanted[index] for index in order], [rank * gap for rank in range(len(order))], low, high)
+    back = dict(zip(order, placed, strict=True))
+    return [back[index] for index in range(len(wanted))]
 
 
 def stack(wanted: Sequence[float], heights: Sequence[float], low: float, high: float) -> list[float]:
@@ -162,6 +153,21 @@ def stack(wanted: Sequence[float], heights: Sequence[float], low: float, high: f
     offsets = [0.0]
     for above, below in pairwise(heights):
         offsets.append(offsets[-1] + (above + below) / 2)
-    first, last = low + heights[0] / 2, high - heights[-1] / 2 - offsets[-1]
-    free = spread([place - offset for place, offset in zip(wanted, offsets, strict=True)], 0, first, max(first, last))
-    return [place + offset for place, offset in zip(free, offsets, strict=True)]
+    return _apart(wanted, offsets, low + heights[0] / 2, high - heights[-1] / 2)
+
+
+def _apart(wanted: Sequence[float], offsets: Sequence[float], low: float, high: float) -> list[float]:
+    """Positions in the given order, near the wanted ones, whose distances are at least those of the offsets.
+
+    Neighbours that are too close form a pool, which is centred on its members' mean (pool adjacent violators).
+    """
+    pools: list[tuple[float, int]] = []  # (mean of the wanted positions less their offsets, members)
+    for place, offset in zip(wanted, offsets, strict=True):
+        mean, members = place - offset, 1
+        while pools and pools[-1][0] > mean:
+            other, others = pools.pop()
+            mean, members = (mean * members + other * others) / (members + others), members + others
+        pools.append((mean, members))
+    free = [mean for mean, members in pools for _ in range(members)]
+    last = high - offsets[-1] if offsets else high
+    return [max(low, min(place, last)) + offset for place, offset in zip(free, offsets, strict=True)]

@@ -1,11 +1,11 @@
 """The report's tables: what stands in each cell, in both languages, before any HTML."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from danlu.report import figures
 from danlu.report.language import Text, same, tr
-from danlu.report.outcome import Outcome, Quantity, inside_words
+from danlu.report.outcome import Outcome, Quantity, inside_words, named_quantities
 from danlu.report.reading import Record, RunFiles
 from danlu.report.scene import Scene, shade
 
@@ -28,6 +28,8 @@ class Cell:
     """Classes."""
     gauge: Quantity | None = None
     """Drawn as a small picture of the interval instead of words."""
+    more: bool = False
+    """In a row's first cell: the next row belongs to the same group."""
 
 
 @dataclass(frozen=True)
@@ -52,38 +54,43 @@ def _row(*cells: Text | str) -> tuple[Cell, ...]:
 def verdict_table(outcome: Outcome) -> Table:
     """The forecast of each quantity beside what was measured."""
     rows = []
-    for name, quantity in (
-        ("loss", outcome.loss),
-        ("bits_per_byte", outcome.bits_per_byte),
-        ("seconds", outcome.seconds),
-        ("memory", outcome.memory),
-    ):
-        if quantity:
-            forecast, interval, measured = quantity_words(name, quantity)
-            inside = Cell(
-                inside_words(quantity), "" if quantity.inside is None else "good" if quantity.inside else "bad"
+    for name, quantity in named_quantities(outcome):
+        forecast, interval, measured, error = (Cell(words) for words in quantity_words(name, quantity))
+        style = "" if quantity.inside is None else "good" if quantity.inside else "bad"
+        inside = Cell(inside_words(quantity), style)
+        rows.append(
+            (
+                Cell(tr(f"verdict.{name}")),
+                forecast,
+                interval,
+                Cell(interval.words, gauge=quantity),
+                measured,
+                error,
+                inside,
             )
-            error = same(figures.signed_percent(quantity.relative_error))
-            gauge = Cell(interval, gauge=quantity)
-            rows.append((*_row(tr(f"verdict.{name}"), forecast, interval), gauge, *_row(measured, error), inside))
+        )
     columns = _columns(
         "verdict", "quantity forecast interval picture measured error inside", words="quantity picture inside"
     )
     return Table(columns, tuple(rows))
 
 
-def quantity_words(name: str, quantity: Quantity) -> tuple[Text, Text, Text]:
-    """Forecast, interval and measured value of a quantity, as people read them."""
-    if name == "seconds":
-        interval = figures.seconds_interval(quantity.low, quantity.high)
-        return figures.seconds(quantity.forecast), interval, figures.seconds(quantity.measured)
-    if name == "memory":
-        ends = figures.NONE
-        if quantity.low is not None and quantity.high is not None:
-            ends = f"{figures.size(quantity.low)} – {figures.size(quantity.high)}"
-        return same(figures.size(quantity.forecast)), same(ends), same(figures.size(quantity.measured))
-    interval = same(figures.interval(quantity.low, quantity.high))
-    return same(figures.loss(quantity.forecast)), interval, same(figures.loss(quantity.measured))
+def quantity_words(name: str, quantity: Quantity) -> tuple[Text, Text, Text, Text]:
+    """Forecast, interval, measured value and error of a quantity, as people read them."""
+    write = _WRITERS[name]
+    low, high = write(quantity.low), write(quantity.high)
+    known = quantity.low is not None and quantity.high is not None
+    interval = Text(f"{low.en} – {high.en}", f"{low.zh} – {high.zh}") if known else same(figures.NONE)
+    error = same(figures.signed_percent(quantity.relative_error))
+    return write(quantity.forecast), interval, write(quantity.measured), error
+
+
+_WRITERS: dict[str, Callable[[float | None], Text]] = {
+    "loss": lambda value: same(figures.loss(value)),
+    "bits_per_byte": lambda value: same(figures.loss(value)),
+    "seconds": figures.seconds,
+    "memory": lambda value: same(figures.size(value)),
+}
 
 
 def data_table(files: RunFiles) -> Table:
@@ -156,10 +163,11 @@ def ladder_table(files: RunFiles, scene: Scene) -> Table:
     shades = {rung.name: shade(index, len(scene.rungs)) for index, rung in enumerate(scene.rungs)}
     points = sorted(files.points, key=lambda point: (point.number("params") or 0, point.number("flops") or 0))
     rows = []
-    for point in points:
+    for index, point in enumerate(points):
         params, tokens = point.number("params"), point.number("tokens")
         ratio = f"{tokens / params:.3g}" if params and tokens is not None else figures.NONE
-        size = Cell(same(figures.count(params)), f"size {shades.get(point.text('rung') or '', '')}".strip())
+        more = index + 1 < len(points) and points[index + 1].text("rung") == point.text("rung")
+        size = Cell(same(figures.count(params)), f"size {shades.get(point.text('rung') or '', '')}".strip(), more=more)
         rows.append(
             (
                 size,

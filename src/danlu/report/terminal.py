@@ -8,14 +8,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text as Styled
 
+from danlu.report import figures
 from danlu.report.facts import next_commands
-from danlu.report.language import Language, printable
-from danlu.report.outcome import Outcome, outcome, toy_words
+from danlu.report.language import Language, printable, tr
+from danlu.report.outcome import Outcome, Quantity, named_quantities, outcome, toy_words
 from danlu.report.reading import RunFiles, read_run
 from danlu.report.road import road
-from danlu.report.tables import verdict_table
-
-_STYLES = {"good": "green", "bad": "red", "": ""}
+from danlu.report.tables import quantity_words
 
 
 def terminal_summary(run: Path, language: Language = "en") -> RenderableType:
@@ -28,12 +27,13 @@ def terminal_summary(run: Path, language: Language = "en") -> RenderableType:
     result = outcome(files)
     parts: list[RenderableType] = [_title(files, language), Styled(result.sentence.say(language))]
     steps = [step for step in road(files) if not step.done]
-    if result.loss:
+    if any(quantity for _, quantity in named_quantities(result)):
         parts.append(Padding(_table(result, language), (1, 0)))
     if steps:
         parts.append(Styled(steps[0].pending.say(language), style="dim"))
+    parts.append(Styled(tr("terminal.next").say(language)))
     for command in next_commands(files):
-        parts.append(Styled.assemble("  ", (command.line, "bold"), ("  " + command.does.say(language), "dim")))
+        parts.append(Styled(f"  {command.line}", style="bold", no_wrap=True, overflow="fold"))
     return Group(*parts)
 
 
@@ -43,13 +43,21 @@ def _title(files: RunFiles, language: Language) -> Styled:
 
 
 def _table(result: Outcome, language: Language) -> Table:
-    """The page's verdict table without its pictures."""
-    contents = verdict_table(result)
-    shown = [index for index in range(len(contents.columns)) if not any(row[index].gauge for row in contents.rows)]
+    """Forecast beside measured, within 80 columns."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for index in shown:
-        column = contents.columns[index]
-        table.add_column(column.title.say(language), justify="right" if column.numeric else "left", no_wrap=True)
-    for row in contents.rows:
-        table.add_row(*(Styled(row[index].words.say(language), style=_STYLES[row[index].style]) for index in shown))
+    level = figures.percent(result.level, 0)
+    for name in ("quantity", "forecast", "interval", "measured", "error"):
+        title = tr(f"terminal.{name}", level=level).say(language)
+        table.add_column(title, justify="left" if name == "quantity" else "right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for name, quantity in named_quantities(result):
+        values = [words.say(language) for words in quantity_words(name, quantity)]
+        table.add_row(tr(f"terminal.{name}").say(language), *values, _inside(quantity, language))
     return table
+
+
+def _inside(quantity: Quantity, language: Language) -> Styled:
+    if quantity.inside is None:
+        return Styled("")
+    key, style = ("inside", "green") if quantity.inside else ("outside", "red")
+    return Styled(tr(f"terminal.{key}").say(language), style=style)

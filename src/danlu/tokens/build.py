@@ -52,7 +52,7 @@ class TokensSummary:
         return self.heldout_bytes / self.heldout_tokens
 
 
-def read_summary_of_tokens(folder: Path) -> TokensSummary:
+def read_tokens_summary(folder: Path) -> TokensSummary:
     """Read the summary of the tokens in a folder.
 
     Raises:

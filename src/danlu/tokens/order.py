@@ -23,7 +23,7 @@ class Permutation:
         self._size = size
         self._half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
         self._mask = np.uint64((1 << int(self._half)) - 1)
-        self._keys: Words = np.random.SeedSequence(key).generate_state(_ROUNDS, np.uint64)
+        self._keys: Words = np.random.SeedSequence(key).generate_state(_ROUNDS, np.uint64).astype(np.uint64)
 
     def __call__(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
         """Where each of `places` (n,) goes; n different places go to n different ones."""

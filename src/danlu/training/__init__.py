@@ -1,0 +1,1 @@
+"""The training loop and what it turns on: optimizer, schedule, checkpoints, distribution, metrics."""

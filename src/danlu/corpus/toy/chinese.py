@@ -3,7 +3,7 @@
 from danlu.corpus.toy.chooser import Choice
 from danlu.corpus.toy.state import Actor, Beast, Thing
 from danlu.corpus.toy.voice import ADJECTIVE_AGAIN, THING_AGAIN, Voice
-from danlu.corpus.toy.world import NUMBERS_ZH, TIMES, Manner, Noun, Place, Putting, Spot, Time, Weather
+from danlu.corpus.toy.world import NUMBERS_ZH, TIMES, Act, Description, Noun, Phrase, Place, Spot, Time, Weather
 
 LEAD = Choice({"": 9, "然后，": 2, "接着，": 1, "不久，": 0.6})
 OPENING = Choice({0: 3, 1: 2, 2: 1})
@@ -14,9 +14,6 @@ HAPPY = Choice({"高兴": 3, "开心": 2})
 SAD = Choice({"很难过": 3, "很伤心": 2, "哭了起来": 2})
 RAIN = Choice({"下雨了": 3, "天下起了雨": 2})
 DAY = Choice({"美好": 3, "愉快": 2, "快乐": 1})
-
-GOING: dict[Manner, str] = {"go": "去了", "walk": "走到了", "run": "跑到了"}
-PUTTING: dict[Putting, str] = {"put": "放在了", "leave": "留在了", "hide": "藏在了"}
 
 
 class Chinese(Voice):
@@ -71,8 +68,8 @@ class Chinese(Voice):
     def the_thing(self, t: Thing) -> str:
         """A known thing by its noun, and by its adjective where that is needed or chosen."""
         about = t.about
-        if about.adjective is None or t.double or self.choose.pick(ADJECTIVE_AGAIN):
-            return about.zh_the
+        if t.double or about.plain or self.choose.pick(ADJECTIVE_AGAIN):
+            return about.zh
         return about.noun.zh
 
     def _of(self, place: Place) -> str:
@@ -100,7 +97,7 @@ class Chinese(Voice):
 
     def joins(self, y: Actor, x: Actor) -> None:
         name = y.person.zh
-        if not (y.person.adult or x.person.adult) and self.choose.pick(FIRST):
+        if self.subject is x and not (y.person.adult or x.person.adult) and self.choose.pick(FIRST):
             name = f"{'她' if x.female else '他'}的朋友{name}"
         self._begin_with(name)
         if self.here is y.place:
@@ -111,7 +108,8 @@ class Chinese(Voice):
 
     def lies(self, t: Thing) -> None:
         place, spot = t.place, t.spot
-        assert place is not None and spot is not None
+        assert place is not None
+        assert spot is not None
         self._begin_with(self._of(place) + spot.zh)
         self._end(f"{'有' if self.choose.pick(FIRST) else '放着'}{t.about.zh_a}。", None, None, t)
 
@@ -121,15 +119,15 @@ class Chinese(Voice):
 
     # Moving, and what people do
 
-    def goes(self, x: Actor, manner: Manner) -> None:
+    def goes(self, x: Actor, manner: Act) -> None:
         self._begin(x, True)
         self.here = x.place
-        self._end(f"{GOING[manner]}{x.place.zh}。", x)
+        self._end(f"{manner.zh}{x.place.zh}。", x)
 
     def follows(self, beast: Beast) -> None:
         friend = beast.friend
         assert friend is not None
-        self._begin_with(beast.noun.zh)
+        self._begin_with(beast.about.noun.zh)
         self._end(f"跟着{self._whom(None, friend)}。", friend)
 
     def meets(self, x: Actor, y: Actor) -> None:
@@ -143,11 +141,12 @@ class Chinese(Voice):
         else:
             self._say(x, f"{y.person.zh}，你好！", y)
 
-    def does(self, x: Actor) -> None:
+    def does(self, x: Actor, what: Phrase | Description) -> None:
         self._begin(x, True)
         place = "" if self.here is x.place else f"在{x.place.zh_at}"
         self.here = x.place
-        self._end(f"{place}{x.place.act.zh}。", x)
+        act, words = x.place.act, what.zh if isinstance(what, Phrase) else what.zh_a
+        self._end(f"{place}{act.zh}{words}{act.zh_end}。", x)
 
     def tires(self, x: Actor) -> None:
         self._begin(x)
@@ -157,10 +156,10 @@ class Chinese(Voice):
         self._begin(x)
         self._end("坐下来休息了一会儿。", x)
 
-    def naps(self, x: Actor) -> None:
+    def naps(self, x: Actor, dream: Description) -> None:
         self._begin(x)
         self.here = x.place
-        self._end(f"去{x.place.zh}睡了一会儿。", x)
+        self._end(f"去{x.place.zh}睡了一会儿，梦见了{dream.zh_a}。", x)
 
     # Things
 
@@ -172,10 +171,17 @@ class Chinese(Voice):
         self._begin(x, True)
         self._end(f"{'拿起了' if self.choose.pick(FIRST) else '拿走了'}{self.the_thing(t)}。", x, None, t)
 
-    def puts(self, x: Actor, t: Thing, how: Putting) -> None:
+    def puts(self, x: Actor, t: Thing, how: Act) -> None:
         assert t.spot is not None
         self._begin(x, True)
-        self._end(f"把{self._the(t)}{PUTTING[how]}{self._of(x.place)}{t.spot.zh}。", x, None, t)
+        self._end(f"把{self._the(t)}{how.zh}{self._of(x.place)}{t.spot.zh}。", x, None, t)
+
+    def praises(self, y: Actor, x: Actor, t: Thing) -> None:
+        if self.choose.pick(FIRST):
+            self._say(y, f"{x.person.zh}，我喜欢你的{t.noun.zh}。", x, t)
+        else:
+            self._begin(y)
+            self._end(f"很喜欢{x.person.zh}的{t.noun.zh}。", y, x, t)
 
     def gives(self, x: Actor, t: Thing, y: Actor) -> None:
         self._begin(x, True)
@@ -289,7 +295,7 @@ class Chinese(Voice):
     def goes_and_eats(self, x: Actor, t: Thing) -> None:
         self._begin(x)
         self.here = x.place
-        self._end(f"去{x.place.zh}吃了{t.about.zh_the}。", x)
+        self._end(f"去{x.place.zh}吃了{t.about.zh}。", x)
 
     def is_full(self, x: Actor) -> None:
         self._begin(x)
@@ -297,7 +303,7 @@ class Chinese(Voice):
 
     def loses(self, x: Actor, t: Thing) -> None:
         self._begin(x)
-        self._end(f"找不到{'她' if x.female else '他'}的{t.about.zh_own}了。", x, None, t)
+        self._end(f"找不到{'她' if x.female else '他'}那{t.noun.measure}{t.about.zh}了。", x, None, t)
 
     def searches(self, x: Actor, spot: Spot) -> None:
         it = self.it
@@ -318,7 +324,8 @@ class Chinese(Voice):
         self._end(f"问{self._whom(x, y)}：“我的{t.noun.zh}在哪里？”", x, y, t)
 
     def tells_where(self, y: Actor, t: Thing) -> None:
-        assert t.spot is not None and t.place is not None
+        assert t.spot is not None
+        assert t.place is not None
         self._say(y, f"在{t.place.zh}的{t.spot.zh}。", self.subject, t)
 
     # Counting
@@ -381,27 +388,27 @@ class Chinese(Voice):
 
     def pets(self, x: Actor, beast: Beast) -> None:
         self._begin(x, True)
-        self._end(f"摸了摸{beast.noun.zh}。", x)
+        self._end(f"摸了摸{beast.about.noun.zh}。", x)
 
     def sounds(self, beast: Beast) -> None:
-        self._begin_with(beast.noun.zh)
+        self._begin_with(beast.about.noun.zh)
         self._end(f"{beast.animal.sound.zh}。", None)
 
     def beast_hungers(self, beast: Beast) -> None:
-        self._begin_with(beast.noun.zh)
+        self._begin_with(beast.about.noun.zh)
         self._end("饿了。", None)
 
     def feeds(self, x: Actor, t: Thing, beast: Beast) -> None:
         self._begin(x)
-        self._end(f"把{self._the(t)}给了{beast.noun.zh}。", x)
+        self._end(f"把{self._the(t)}给了{beast.about.noun.zh}。", x)
 
     def beast_eats(self, beast: Beast) -> None:
         subject = self.subject
-        self._begin_with(beast.noun.zh)
+        self._begin_with(beast.about.noun.zh)
         self._end("吃掉了它。", subject)
 
     def befriends(self, beast: Beast, x: Actor) -> None:
-        self._begin_with(beast.noun.zh)
+        self._begin_with(beast.about.noun.zh)
         self._end(f"想和{self._whom(None, x)}在一起。", x)
 
     # The end

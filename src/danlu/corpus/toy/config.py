@@ -33,7 +33,11 @@ class ToyConfig:
             value = getattr(self, name)
             if not 0.0 <= value <= 1.0:
                 raise DanluError(f"the toy language's {name} is {value:g}.", "Give a number from 0 to 1.")
-        if not self.languages or not set(self.languages) <= {"en", "zh"} or len(set(self.languages)) < len(self.languages):
+        if (
+            not self.languages
+            or not set(self.languages) <= {"en", "zh"}
+            or len(set(self.languages)) < len(self.languages)
+        ):
             raise DanluError(
                 f"the toy language cannot be written in {', '.join(self.languages) or 'no language'}.",
                 "Give languages as en, zh or both.",

@@ -3,7 +3,7 @@
 from danlu.corpus.toy.chooser import Choice
 from danlu.corpus.toy.state import Actor, Beast, Thing
 from danlu.corpus.toy.voice import ADJECTIVE_AGAIN, THING_AGAIN, Voice
-from danlu.corpus.toy.world import NUMBERS, Act, Manner, Noun, Place, Putting, Spot, Time, Weather
+from danlu.corpus.toy.world import NUMBERS, Act, Description, Noun, Phrase, Place, Spot, Time, Weather
 
 PRESENT = {
     "asked": "asks",
@@ -14,6 +14,7 @@ PRESENT = {
     "came": "comes",
     "caught": "catches",
     "could not": "cannot",
+    "dreamed": "dreams",
     "dropped": "drops",
     "fell": "falls",
     "felt": "feels",
@@ -25,6 +26,7 @@ PRESENT = {
     "hugged": "hugs",
     "laughed": "laugh",
     "left": "leaves",
+    "liked": "likes",
     "looked": "looks",
     "lost": "loses",
     "missed": "misses",
@@ -55,9 +57,6 @@ PRESENT = {
 PAST = {form: form for form in PRESENT}
 TENSE = Choice({True: 4, False: 1})
 """Whether a story is told in the past tense."""
-
-GOING: dict[Manner, str] = {"go": "went", "walk": "walked", "run": "ran"}
-PUTTING: dict[Putting, str] = {"put": "put", "leave": "left", "hide": "hid"}
 
 LEAD = Choice({"": 9, "Then ": 2, "After that, ": 1, "Soon ": 0.6})
 OPENING = Choice({0: 3, 1: 2, 2: 1})
@@ -142,7 +141,7 @@ class English(Voice):
     def the_thing(self, t: Thing) -> str:
         """A known thing by its noun, and by its adjective where that is needed or chosen."""
         about = t.about
-        if about.adjective is None or t.double or self.choose.pick(ADJECTIVE_AGAIN):
+        if t.double or about.plain or self.choose.pick(ADJECTIVE_AGAIN):
             return about.the
         return about.the_short
 
@@ -175,7 +174,7 @@ class English(Voice):
 
     def joins(self, y: Actor, x: Actor) -> None:
         name = y.person.en
-        if not (y.person.adult or x.person.adult) and self.choose.pick(FIRST):
+        if self.subject is x and not (y.person.adult or x.person.adult) and self.choose.pick(FIRST):
             name = f"{'her' if x.female else 'his'} friend {name}"
         self._begin_with(name)
         there = " there too" if self.here is y.place else self._at(y.place)
@@ -183,7 +182,8 @@ class English(Voice):
 
     def lies(self, t: Thing) -> None:
         place, spot = t.place, t.spot
-        assert place is not None and spot is not None
+        assert place is not None
+        assert spot is not None
         was = self.verbs["was"]
         if self.choose.pick(FIRST):
             self._begin_with("there")
@@ -199,10 +199,10 @@ class English(Voice):
 
     # Moving, and what people do
 
-    def goes(self, x: Actor, manner: Manner) -> None:
+    def goes(self, x: Actor, manner: Act) -> None:
         self._begin(x, True)
         self.here = x.place
-        self._end(f" {self.verbs[GOING[manner]]} to {x.place.to}.", x)
+        self._end(f" {self._act(manner)} to {x.place.to}.", x)
 
     def follows(self, beast: Beast) -> None:
         friend = beast.friend
@@ -221,9 +221,10 @@ class English(Voice):
         else:
             self._say(x, f"Hello, {y.person.en}", y)
 
-    def does(self, x: Actor) -> None:
+    def does(self, x: Actor, what: Phrase | Description) -> None:
         self._begin(x, True)
-        self._end(f" {self._act(x.place.act)}{self._at(x.place)}.", x)
+        words = what.en if isinstance(what, Phrase) else what.a
+        self._end(f" {self._act(x.place.act)} {words}{self._at(x.place)}.", x)
 
     def tires(self, x: Actor) -> None:
         self._begin(x)
@@ -233,10 +234,11 @@ class English(Voice):
         self._begin(x)
         self._end(f" {self.verbs['sat']} down for a while.", x)
 
-    def naps(self, x: Actor) -> None:
+    def naps(self, x: Actor, dream: Description) -> None:
         self._begin(x)
         self.here = x.place
-        self._end(f" {self.verbs['went']} to {x.place.to} and {self.verbs['slept']} a little.", x)
+        went, dreamed = self.verbs["went"], self.verbs["dreamed"]
+        self._end(f" {went} to {x.place.to} and {dreamed} of {dream.a}.", x)
 
     # Things
 
@@ -248,10 +250,17 @@ class English(Voice):
         self._begin(x, True)
         self._end(f" {self.verbs[self.choose.pick(TOOK)]} {self.the_thing(t)}.", x, None, t)
 
-    def puts(self, x: Actor, t: Thing, how: Putting) -> None:
+    def puts(self, x: Actor, t: Thing, how: Act) -> None:
         assert t.spot is not None
         self._begin(x, True)
-        self._end(f" {self.verbs[PUTTING[how]]} {self._the(t)} {t.spot.en}{self._at(x.place)}.", x, None, t)
+        self._end(f" {self._act(how)} {self._the(t)} {t.spot.en}{self._at(x.place)}.", x, None, t)
+
+    def praises(self, y: Actor, x: Actor, t: Thing) -> None:
+        if self.choose.pick(FIRST):
+            self._say(y, f"I like your {t.noun.en}, {x.person.en}", x, t)
+        else:
+            self._begin(y)
+            self._end(f" {self.verbs['liked']} {x.person.en}'s {t.noun.en}.", y, x, t)
 
     def gives(self, x: Actor, t: Thing, y: Actor) -> None:
         self._begin(x, True)
@@ -381,7 +390,7 @@ class English(Voice):
     def loses(self, x: Actor, t: Thing) -> None:
         self._begin(x)
         own = "her" if x.female else "his"
-        self._end(f" {self.verbs['could not']} find {own} {t.about.bare}.", x, None, t)
+        self._end(f" {self.verbs['could not']} find {own} {t.about.en}.", x, None, t)
 
     def searches(self, x: Actor, spot: Spot) -> None:
         it = self.it
@@ -405,7 +414,8 @@ class English(Voice):
         self._end(f' {self.verbs["asked"]} {self._whom(x, y)}, "Where is my {t.noun.en}?"', x, y, t)
 
     def tells_where(self, y: Actor, t: Thing) -> None:
-        assert t.spot is not None and t.place is not None
+        assert t.spot is not None
+        assert t.place is not None
         self._say(y, f"It is {t.spot.en} {t.place.at}", self.subject, t)
 
     # Counting
@@ -529,4 +539,4 @@ class English(Voice):
 
     def good_day(self) -> None:
         self._begin_with("it")
-        self._end(f" {self.verbs['was']} {self.choose.pick(DAY)} day.", None)
+        self._end(f" {self.verbs['was']} a {self.choose.pick(DAY)} day.", None)

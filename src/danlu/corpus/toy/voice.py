@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 
 from danlu.corpus.toy.chooser import Choice, Chooser
 from danlu.corpus.toy.state import Actor, Beast, Thing
-from danlu.corpus.toy.world import Manner, Noun, Place, Putting, Spot, Time, Weather
+from danlu.corpus.toy.world import Act, Description, Noun, Phrase, Place, Spot, Time, Weather
 
 NAME_AGAIN = Choice({True: 1, False: 2.5})
 """Where a pronoun would do, say the name all the same."""
@@ -95,7 +95,7 @@ class Voice(ABC):
     # Moving, and what people do
 
     @abstractmethod
-    def goes(self, x: Actor, manner: Manner) -> None:
+    def goes(self, x: Actor, manner: Act) -> None:
         """x has come to x.place."""
 
     @abstractmethod
@@ -107,8 +107,8 @@ class Voice(ABC):
         """x, just come, sees y there."""
 
     @abstractmethod
-    def does(self, x: Actor) -> None:
-        """x does what one does at x.place."""
+    def does(self, x: Actor, what: Phrase | Description) -> None:
+        """x does what one does at x.place, to or with something."""
 
     @abstractmethod
     def tires(self, x: Actor) -> None:
@@ -119,8 +119,8 @@ class Voice(ABC):
         """x sits down where x is."""
 
     @abstractmethod
-    def naps(self, x: Actor) -> None:
-        """x goes to the bedroom and sleeps a little."""
+    def naps(self, x: Actor, dream: Description) -> None:
+        """x has gone to the bedroom and sleeps, and dreams of an animal."""
 
     # Things
 
@@ -133,8 +133,12 @@ class Voice(ABC):
         """x takes what lay at x.place."""
 
     @abstractmethod
-    def puts(self, x: Actor, t: Thing, how: Putting) -> None:
+    def puts(self, x: Actor, t: Thing, how: Act) -> None:
         """x puts a thing where it now lies."""
+
+    @abstractmethod
+    def praises(self, y: Actor, x: Actor, t: Thing) -> None:
+        """y likes what x has."""
 
     @abstractmethod
     def gives(self, x: Actor, t: Thing, y: Actor) -> None:

@@ -6,12 +6,10 @@ thing is for, which measure word counts it.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Literal
 
 Time = Literal["morning", "afternoon", "evening"]
-Manner = Literal["go", "walk", "run"]
-Putting = Literal["put", "leave", "hide"]
 
 
 # Bits of a noun's traits; plain integers, for they are tested at every step.
@@ -31,7 +29,7 @@ EDIBLE = 64
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Act:
-    """Something done: an English verb phrase in two tenses and a Chinese one, each around an object where it has one."""
+    """Something done: a verb phrase in two English tenses and in Chinese, before an object where it has one."""
 
     past: str
     present: str
@@ -41,12 +39,19 @@ class Act:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Adjective:
+class Phrase:
+    """Something said alike everywhere."""
+
     en: str
     zh: str
-    zh_short: str
-    """Without 的: after a possessor, which has one already."""
-    colour: bool = False
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Quality:
+    """A colour, a size or an age, as it stands before a noun."""
+
+    en: str
+    zh: str
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -60,8 +65,8 @@ class Noun:
     plural: str = ""
     use: Act | None = None
     """What it is for."""
-    adjectives: str = ""
-    """Which adjectives suit it: c colours, s sizes, a ages; none: it goes without."""
+    qualities: str = ""
+    """Which qualities suit it: c colours, f an animal's colours, s sizes, a ages; empty: none is told."""
     traits: int = 0
 
 
@@ -105,7 +110,9 @@ class Place:
     indoors: bool
     spots: tuple[Spot, Spot]
     act: Act
-    """What one does there."""
+    """What one does there, to or with something."""
+    objects: tuple[Phrase, ...]
+    """The things it is done to; none: to an animal."""
 
 
 def _food(en: str, plural: str, zh: str, measure: str, traits: int = EDIBLE) -> Noun:
@@ -130,8 +137,8 @@ FOODS = (APPLE, CAKE, EGG, COOKIE, PEAR, BANANA, CARROT, PEACH, BUN, TOMATO, NUT
 """What people eat; a bone is for the dog."""
 
 
-def _thing(en: str, zh: str, measure: str, adjectives: str, use: Act, traits: int = 0) -> Noun:
-    return Noun(en, zh, measure, en + "s", use, adjectives, traits | USEFUL)
+def _thing(en: str, zh: str, measure: str, qualities: str, use: Act, traits: int = 0) -> Noun:
+    return Noun(en, zh, measure, en + "s", use, qualities, traits | USEFUL)
 
 
 THINGS = (
@@ -159,6 +166,7 @@ THINGS = (
     _thing("broom", "扫帚", "把", "sa", Act("swept the floor with", "sweeps the floor with", "用", "扫了地")),
 )
 
+
 def _several(en: str, plural: str, zh: str, measure: str) -> Noun:
     return Noun(en, zh, measure, plural)
 
@@ -178,20 +186,38 @@ COUNTED = (
 )
 """What people have several of."""
 
-ADJECTIVES = {
-    "c": (
-        Adjective("red", "红色的", "红色", True),
-        Adjective("blue", "蓝色的", "蓝色", True),
-        Adjective("green", "绿色的", "绿色", True),
-        Adjective("white", "白色的", "白色", True),
-        Adjective("black", "黑色的", "黑色", True),
-        Adjective("brown", "棕色的", "棕色", True),
-        Adjective("pink", "粉色的", "粉色", True),
-        Adjective("purple", "紫色的", "紫色", True),
-    ),
-    "s": (Adjective("big", "大", "大"), Adjective("small", "小", "小")),
-    "a": (Adjective("new", "新", "新"), Adjective("old", "旧", "旧")),
-}
+COLOURS = (
+    Quality("red", "红色的"),
+    Quality("blue", "蓝色的"),
+    Quality("green", "绿色的"),
+    Quality("white", "白色的"),
+    Quality("black", "黑色的"),
+    Quality("brown", "棕色的"),
+    Quality("pink", "粉色的"),
+    Quality("purple", "紫色的"),
+)
+FURS = tuple(colour for colour in COLOURS if colour.en in ("white", "black", "brown"))
+SIZES = (Quality("small", "小"), Quality("big", "大"))
+AGES = (Quality("old", "旧"), Quality("new", "新"))
+
+MANNERS = (
+    Act("went", "goes", "去了"),
+    Act("walked", "walks", "走到了"),
+    Act("ran", "runs", "跑到了"),
+    Act("walked slowly", "walks slowly", "慢慢地走到了"),
+    Act("hurried", "hurries", "赶到了"),
+    Act("ran quickly", "runs quickly", "飞快地跑到了"),
+    Act("walked quietly", "walks quietly", "悄悄地走到了"),
+    Act("ran happily", "runs happily", "高兴地跑到了"),
+)
+"""Ways of going somewhere."""
+PUTTINGS = (
+    Act("put", "puts", "放在了"),
+    Act("left", "leaves", "留在了"),
+    Act("carefully put", "carefully puts", "小心地放在了"),
+    Act("hid", "hides", "藏在了"),
+)
+"""Ways of putting something somewhere."""
 
 PEOPLE = (
     Person("Mia", "米娅", True, APPLE),
@@ -220,117 +246,91 @@ PEOPLE = (
     Person("Nina", "妮娜", True, TOMATO),
 )
 
+
+def _animal(en: str, zh: str, measure: str, pleased: Act, food: Noun) -> Animal:
+    return Animal(Noun(en, zh, measure, en + "s", qualities="fs"), pleased, food)
+
+
 ANIMALS = (
-    Animal(Noun("dog", "狗", "只", "dogs", adjectives="cs"), Act("barked", "barks", "汪汪地叫"), BONE),
-    Animal(Noun("cat", "猫", "只", "cats", adjectives="cs"), Act("purred", "purrs", "喵喵地叫"), FISH),
-    Animal(Noun("rabbit", "兔子", "只", "rabbits", adjectives="cs"), Act("hopped up and down", "hops up and down", "蹦蹦跳跳"), CARROT),
-    Animal(Noun("duck", "鸭子", "只", "ducks", adjectives="cs"), Act("quacked", "quacks", "嘎嘎地叫"), BUN),
-    Animal(Noun("horse", "马", "匹", "horses", adjectives="cs"), Act("shook its head", "shakes its head", "摇了摇头"), APPLE),
-    Animal(Noun("monkey", "猴子", "只", "monkeys", adjectives="cs"), Act("danced", "dances", "跳起了舞"), BANANA),
-    Animal(Noun("squirrel", "松鼠", "只", "squirrels", adjectives="cs"), Act("waved its tail", "waves its tail", "摇了摇尾巴"), NUT),
-    Animal(Noun("goat", "山羊", "只", "goats", adjectives="cs"), Act("jumped for joy", "jumps for joy", "高兴地跳了起来"), PEAR),
+    _animal("dog", "狗", "只", Act("barked", "barks", "汪汪地叫"), BONE),
+    _animal("cat", "猫", "只", Act("purred", "purrs", "喵喵地叫"), FISH),
+    _animal("rabbit", "兔子", "只", Act("hopped up and down", "hops up and down", "蹦蹦跳跳"), CARROT),
+    _animal("duck", "鸭子", "只", Act("quacked", "quacks", "嘎嘎地叫"), BUN),
+    _animal("horse", "马", "匹", Act("shook its head", "shakes its head", "摇了摇头"), APPLE),
+    _animal("monkey", "猴子", "只", Act("danced", "dances", "跳起了舞"), BANANA),
+    _animal("squirrel", "松鼠", "只", Act("waved its tail", "waves its tail", "摇了摇尾巴"), NUT),
+    _animal("goat", "山羊", "只", Act("jumped for joy", "jumps for joy", "高兴地跳了起来"), PEAR),
 )
 
 
-def _place(
-    name: str,
-    prepositions: str,
-    zh: str,
-    zh_at: str,
-    indoors: bool,
-    spots: tuple[str, str, str, str],
-    act: Act,
-) -> Place:
-    first, first_zh, second, second_zh = spots
-    at, inside = prepositions.split()
-    assert at in ("in", "at", "on", "by")
-    return Place(
-        name,
-        f"{at} {inside} {name}",
-        f"{inside} {name}",
-        zh,
-        zh_at,
-        indoors,
-        (Spot(first, first_zh), Spot(second, second_zh)),
-        act,
-    )
+def _place(at: str, names: str, roof: bool, spots: str, act: Act, objects: str = "") -> Place:
+    """A row of the table below: alternatives are parted by a stroke, English and Chinese by an equals sign."""
+    en, zh, zh_at = names.split("=")
+    first, second = (Spot(*spot.split("=")) for spot in spots.split(" | "))
+    things = tuple(Phrase(*thing.split("=")) for thing in objects.split(" | ")) if objects else ()
+    return Place(en, f"{at} the {en}", f"the {en}", zh, zh_at, roof, (first, second), act, things)
 
 
 PLACES = (
     _place(
-        "garden", "in the", "花园", "花园里", False,
-        ("under the tree", "大树下", "by the wall", "围墙旁边"),
-        Act("watered the roses", "waters the roses", "给玫瑰浇了水"),
+        "in", "garden=花园=花园里", False, "under the tree=大树下 | by the wall=围墙旁边",
+        Act("watered the", "waters the", "给", "浇了水"), "roses=玫瑰 | tomatoes=西红柿 | beans=豆子 | grass=草",
     ),
     _place(
-        "kitchen", "in the", "厨房", "厨房里", True,
-        ("on the table", "桌子上", "in the cupboard", "柜子里"),
-        Act("made some soup", "makes some soup", "煮了汤"),
+        "in", "kitchen=厨房=厨房里", True, "on the table=桌子上 | in the cupboard=柜子里",
+        Act("made some", "makes some", "做了一些"), "soup=汤 | bread=面包 | tea=茶 | jam=果酱 | juice=果汁",
     ),
     _place(
-        "park", "in the", "公园", "公园里", False,
-        ("on the bench", "长椅上", "by the pond", "池塘边"),
-        Act("sat on the swing", "sits on the swing", "荡了一会儿秋千"),
+        "in", "park=公园=公园里", False, "on the bench=长椅上 | by the pond=池塘边",
+        Act("sat on the", "sits on the", "在", "上坐了一会儿"), "swing=秋千 | grass=草地 | slide=滑梯",
     ),
     _place(
-        "bedroom", "in the", "卧室", "卧室里", True,
-        ("on the bed", "床上", "under the chair", "椅子下"),
-        Act("sang a song", "sings a song", "唱了一首歌"),
+        "in", "bedroom=卧室=卧室里", True, "on the bed=床上 | under the chair=椅子下",
+        Act("sang a song about", "sings a song about", "唱了一首关于", "的歌"),
     ),
     _place(
-        "market", "at the", "市场", "市场上", False,
-        ("on the cart", "推车上", "beside the fountain", "喷泉旁边"),
-        Act("bought some rice", "buys some rice", "买了一些米"),
+        "at", "market=市场=市场上", False, "on the cart=推车上 | beside the fountain=喷泉旁边",
+        Act("bought some", "buys some", "买了一些"), "rice=米 | honey=蜂蜜 | tea=茶 | cheese=奶酪 | oil=油",
     ),
     _place(
-        "library", "in the", "图书馆", "图书馆里", True,
-        ("on the shelf", "书架上", "by the window", "窗户旁边"),
-        Act("read a story", "reads a story", "读了一个故事"),
+        "in", "library=图书馆=图书馆里", True, "on the shelf=书架上 | by the window=窗户旁边",
+        Act("read a story about", "reads a story about", "读了一个关于", "的故事"),
     ),
     _place(
-        "river", "by the", "河边", "河边", False,
-        ("on the bridge", "桥上", "in the grass", "草丛里"),
-        Act("watched the fish", "watches the fish", "看了看鱼"),
+        "by", "river=河边=河边", False, "on the bridge=桥上 | in the grass=草丛里",
+        Act("watched", "watches", "看了看"),
     ),
     _place(
-        "school", "at the", "学校", "学校里", True,
-        ("on the desk", "课桌上", "beside the blackboard", "黑板旁边"),
-        Act("learned a poem", "learns a poem", "学了一首诗"),
+        "at", "school=学校=学校里", True, "on the desk=课桌上 | beside the blackboard=黑板旁边",
+        Act("drew", "draws", "画了"),
     ),
     _place(
-        "forest", "in the", "森林", "森林里", False,
-        ("under the leaves", "树叶下", "by the stream", "小溪边"),
-        Act("looked for mushrooms", "looks for mushrooms", "找了一会儿蘑菇"),
+        "in", "forest=森林=森林里", False, "under the leaves=树叶下 | by the stream=小溪边",
+        Act("saw", "sees", "看见了"),
     ),
     _place(
-        "shop", "in the", "商店", "商店里", True,
-        ("on the counter", "柜台上", "behind the curtain", "帘子后面"),
-        Act("bought some milk", "buys some milk", "买了一些牛奶"),
+        "in", "shop=商店=商店里", True, "on the counter=柜台上 | behind the curtain=帘子后面",
+        Act("bought some", "buys some", "买了一些"), "milk=牛奶 | soap=肥皂 | paper=纸 | sugar=糖 | salt=盐",
     ),
     _place(
-        "beach", "on the", "海滩", "海滩上", False,
-        ("in the boat", "小船里", "behind the rocks", "岩石后面"),
-        Act("built a sandcastle", "builds a sandcastle", "堆了一座沙堡"),
+        "on", "beach=海滩=海滩上", False, "in the boat=小船里 | behind the rocks=岩石后面",
+        Act("built a", "builds a", "堆了一座"), "big sandcastle=大沙堡 | small sandcastle=小沙堡 | tower=塔",
     ),
     _place(
-        "barn", "in the", "谷仓", "谷仓里", True,
-        ("behind the door", "门后面", "on the hay", "干草上"),
-        Act("fed the hens", "feeds the hens", "喂了母鸡"),
+        "in", "barn=谷仓=谷仓里", True, "behind the door=门后面 | on the hay=干草上",
+        Act("fed the", "feeds the", "喂了"), "hens=母鸡 | cows=牛 | horses=马 | goats=山羊",
     ),
     _place(
-        "farm", "on the", "农场", "农场里", False,
-        ("by the fence", "篱笆旁边", "beside the well", "水井旁边"),
-        Act("planted some beans", "plants some beans", "种了一些豆子"),
+        "on", "farm=农场=农场里", False, "by the fence=篱笆旁边 | beside the well=水井旁边",
+        Act("planted some", "plants some", "种了一些"), "beans=豆子 | carrots=胡萝卜 | roses=玫瑰 | corn=玉米",
     ),
     _place(
-        "station", "at the", "车站", "车站里", True,
-        ("on the stairs", "楼梯上", "under the clock", "大钟下"),
-        Act("waited for the train", "waits for the train", "等了一会儿火车"),
+        "at", "station=车站=车站里", True, "on the stairs=楼梯上 | under the clock=大钟下",
+        Act("waited for the", "waits for the", "等了一会儿"), "train=火车 | bus=公共汽车 | doctor=医生",
     ),
     _place(
-        "hill", "on the", "山坡", "山坡上", False,
-        ("by the tower", "塔旁边", "behind the bushes", "灌木后面"),
-        Act("counted the clouds", "counts the clouds", "数了数云"),
+        "on", "hill=山坡=山坡上", False, "by the tower=塔旁边 | behind the bushes=灌木后面",
+        Act("saw a cloud like", "sees a cloud like", "看见了一朵像", "的云"),
     ),
 )  # fmt: skip
 BEDROOM = next(place for place in PLACES if place.name == "bedroom")
@@ -359,35 +359,41 @@ WEATHERS = (
 
 TIMES: dict[Time, str] = {"morning": "早上", "afternoon": "下午", "evening": "傍晚"}
 
-NUMBERS = tuple("zero one two three four five six seven eight nine ten eleven twelve".split())
-NUMBERS_ZH = tuple("零一二三四五六七八九") + ("十", "十一", "十二")
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+NUMBERS_ZH = (*"零一二三四五六七八九十", "十一", "十二")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Description:
-    """A noun with its adjective, in the forms that sentences need."""
+    """A noun with its qualities, in the forms that sentences need."""
 
     noun: Noun
-    adjective: Adjective | None
+    colour: Quality | None
+    other: Quality | None
+    """Its size or age."""
+    en: str
+    """small red ball"""
     a: str
     the: str
     the_short: str
-    bare: str
+    """the ball"""
+    zh: str
+    """红色的小球"""
     zh_a: str
-    zh_the: str
-    zh_own: str
-    """After a possessor: 红色帽子."""
+    """一个红色的小球"""
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is the noun alone."""
+        return self.colour is None and self.other is None
 
 
-@lru_cache(maxsize=None)
-def describe(noun: Noun, adjective: Adjective | None = None) -> Description:
-    """The forms of "red ball", or of "ball" where no adjective is given."""
-    bare = f"{adjective.en} {noun.en}" if adjective else noun.en
-    zh = adjective.zh + noun.zh if adjective else noun.zh
-    own = adjective.zh_short + noun.zh if adjective else noun.zh
-    return Description(
-        noun, adjective, a(bare), f"the {bare}", f"the {noun.en}", bare, f"一{noun.measure}{zh}", zh, own
-    )
+@cache
+def describe(noun: Noun, colour: Quality | None = None, other: Quality | None = None) -> Description:
+    """The forms of "small red ball", or of "ball" where no quality is given."""
+    en = " ".join([*(quality.en for quality in (other, colour) if quality), noun.en])
+    zh = "".join([*(quality.zh for quality in (colour, other) if quality), noun.zh])
+    return Description(noun, colour, other, en, a(en), f"the {en}", f"the {noun.en}", zh, f"一{noun.measure}{zh}")
 
 
 def a(words: str) -> str:

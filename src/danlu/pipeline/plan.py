@@ -1,0 +1,49 @@
+"""From a length with a unit, and a folder of tokens, to plans in tokens and FLOPs. No torch here."""
+
+from pathlib import Path
+
+from danlu.common.duration import Duration
+from danlu.common.errors import DanluError
+from danlu.model.config import ModelConfig
+from danlu.scaling.config import LadderConfig
+from danlu.scaling.design import LadderPlan, design_ladder
+from danlu.tokens.build import TokensSummary, read_summary_of_tokens
+from danlu.training.config import TrainingConfig
+from danlu.training.dials import batch_tokens
+
+
+def plan_ladder(target_flops: float, tokens: Path, training: TrainingConfig, ladder: LadderConfig) -> LadderPlan:
+    """The ladder for a target of that compute on those tokens.
+
+    Raises:
+        DanluError: the budget or the text is too small for a ladder.
+    """
+    summary = read_summary_of_tokens(tokens)
+    return design_ladder(
+        target_flops,
+        context=training.context,
+        vocab_size=summary.vocab_size,
+        config=ladder,
+        unique_tokens=summary.train_tokens,
+        cooldown=training.cooldown,
+        batch_tokens=lambda model, length: batch_tokens(model, training),
+    )
+
+
+def horizon_tokens(horizon: Duration, model: ModelConfig, tokens: TokensSummary, training: TrainingConfig) -> int:
+    """The length of one training run in tokens.
+
+    Raises:
+        DanluError: the length is in time, which a run that must repeat exactly cannot be.
+    """
+    if horizon.unit == "tokens":
+        return round(horizon.value)
+    if horizon.unit == "epochs":
+        return round(horizon.value * tokens.train_tokens)
+    if horizon.unit == "steps":
+        return round(horizon.value) * batch_tokens(model, training)
+    if horizon.unit == "flops":
+        return round(horizon.value / model.flops_per_token(training.context))
+    raise DanluError(
+        f"a horizon of {horizon} depends on the machine.", "Give it in tokens, epochs, steps or flops: 10Mtokens, 2epochs."
+    )

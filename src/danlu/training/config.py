@@ -1,0 +1,42 @@
+"""What a user may set about training. No torch here."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How models are trained. What is None follows from the model's size (see dials.py)."""
+
+    context: int = 128
+    """Tokens a training sequence holds; what the model can look back on."""
+    seed: int = 0
+    """Of the weights' initialisation and of the data order."""
+    lr: float | None = None
+    """Peak learning rate of the matrices (Muon's, per unit of spectral norm); None: from the dials."""
+    table_lr: float | None = None
+    """Peak learning rate of the embedding table, the head and the norms (AdamW's); None: from the dials."""
+    batch_tokens: int | None = None
+    """Tokens an optimizer step; None: from the dials."""
+    weight_decay: float | None = None
+    """Decoupled decay of the matrices, per unit of learning rate; None: from the dials."""
+    cooldown: float = 0.4
+    """Share of a run's steps, its last, over which the learning rate falls to zero."""
+    clip: float = 1.0
+    """Largest norm of the gradient; a longer one is scaled down to it."""
+    device: str = "auto"
+    """Where to compute: auto takes the accelerator where there is one; otherwise torch's name (cpu, cuda:1)."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """Arithmetic of activations and products: auto is bf16 where the hardware has it. Weights stay fp32."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """torch.compile of the blocks: auto compiles on accelerators; on the CPU the fused passes need no compilation."""
+    micro_batch_tokens: int | None = None
+    """Tokens that go through the model at once; None: 4096 on a CPU (activations stay in its cache), 65536 elsewhere."""
+    nonfinite: Literal["stop", "skip"] = "stop"
+    """What a step with a loss or gradient that is not finite does: stop the run, or skip the update and count it."""
+    checkpoint_seconds: float = 60.0
+    """Time between two checkpoints (seconds)."""
+    keep_checkpoints: int = 2
+    """Newest checkpoints that are kept."""
+    evaluations: int = 8
+    """Held-out evaluations on the way, evenly spread; the last is at the end."""

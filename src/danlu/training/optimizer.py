@@ -1,0 +1,162 @@
+"""Muon for matrices, AdamW for the table and the norms: one object, one step."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+# Coefficients of the five quintic steps that bring every singular value close to one: the minimax-optimal sequence of
+# Amsel et al. 2025 ("The Polar Express", arXiv 2505.16932, algorithm 1: lower bound 1e-3, with its safety factor).
+_POLAR_EXPRESS = (
+    (8.28721201814563, -23.595886519098837, 17.300387312530933),
+    (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
+    (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
+    (3.3184196573706015, -2.488488024314874, 0.51004894012372),
+    (2.300652019954817, -1.6689039845747493, 0.4188073119525673),
+)
+_SAFETY = 1.01
+
+
+def orthogonalize(matrices: Tensor) -> Tensor:
+    """The nearest (semi-)orthogonal matrix to each one, U V^T of its singular value decomposition, approximately.
+
+    Args:
+        matrices: (n, rows, columns), in the dtype to compute in.
+
+    Returns:
+        The same shape; singular values lie between about 0.8 and 1.1.
+    """
+    tall = matrices.size(1) > matrices.size(2)
+    x = matrices.transpose(1, 2) if tall else matrices
+    x = x / (x.norm(dim=(1, 2), keepdim=True) * _SAFETY + 1e-7)
+    for index, (a, b, c) in enumerate(_POLAR_EXPRESS):
+        if index < len(_POLAR_EXPRESS) - 1:  # the safety factor keeps rounding from leaving the interval
+            a, b, c = a / _SAFETY, b / _SAFETY**3, c / _SAFETY**5
+        gram = x @ x.transpose(1, 2)
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.transpose(1, 2) if tall else x
+
+
+class Optimizer:
+    """Muon (Jordan et al. 2024) on the blocks' matrices and AdamW on everything else.
+
+    The update of a matrix is its orthogonalised Nesterov momentum times sqrt(max(1, rows / columns)): a unit of
+    learning rate then moves every matrix by the same spectral norm, whatever its shape, so that one rate serves all
+    widths (Yang et al. 2023, "A spectral condition for feature learning").
+
+    Args:
+        model: its parameters are read once; matrices under `layers` go to Muon.
+        lr, table_lr: peak learning rates of the two.
+        weight_decay: decoupled, of the matrices: a step multiplies them by 1 - lr * weight_decay.
+        compute_dtype: arithmetic of the orthogonalisation.
+    """
+
+    momentum = 0.95
+    betas = (0.9, 0.95)
+    eps = 1e-10
+
+    def __init__(
+        self, model: nn.Module, lr: float, table_lr: float, weight_decay: float, compute_dtype: torch.dtype
+    ) -> None:
+        self.lr, self.table_lr, self.weight_decay, self.compute_dtype = lr, table_lr, weight_decay, compute_dtype
+        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        self._matrices = [(name, p) for name, p in named if p.dim() == 2 and ".layers." in name]
+        self._rest = [(name, p) for name, p in named if not (p.dim() == 2 and ".layers." in name)]
+        self._momentum = {name: torch.zeros_like(p) for name, p in self._matrices}
+        self._mean = {name: torch.zeros_like(p) for name, p in self._rest}
+        self._square = {name: torch.zeros_like(p) for name, p in self._rest}
+        self._groups: dict[tuple[int, int], list[str]] = defaultdict(list)
+        for name, p in self._matrices:
+            self._groups[(p.size(0), p.size(1))].append(name)
+
+    def state(self) -> dict[str, Tensor]:
+        """The tensors of the state by name; filling them in place restores it."""
+        kinds = (("momentum", self._momentum), ("mean", self._mean), ("square", self._square))
+        return {f"{kind}.{name}": tensor for kind, tensors in kinds for name, tensor in tensors.items()}
+
+    @torch.no_grad()
+    def step(self, step: int, factor: float) -> None:
+        """Update the parameters from their gradients.
+
+        Args:
+            step: number of this update, from 0 (for Adam's bias correction).
+            factor: of the peak learning rates, from the schedule.
+        """
+        self._step_matrices(self.lr * factor)
+        self._step_rest(self.table_lr * factor, step)
+
+    def _step_matrices(self, lr: float) -> None:
+        parameters = dict(self._matrices)
+        if not parameters:
+            return
+        momenta = [_local(self._momentum[name]) for name in parameters]
+        gradients = [_local(_gradient(p)) for p in parameters.values()]
+        torch._foreach_lerp_(momenta, gradients, 1 - self.momentum)
+        torch._foreach_lerp_(gradients, momenta, self.momentum)  # Nesterov: the gradient itself is no longer needed
+        if self.weight_decay:
+            torch._foreach_mul_([_local(p) for p in parameters.values()], 1 - lr * self.weight_decay)
+        for (rows, columns), names in self._groups.items():
+            whole = torch.stack([_whole(_gradient(parameters[name])).to(self.compute_dtype) for name in names])
+            updates = orthogonalize(whole)
+            scale = lr * math.sqrt(max(1.0, rows / columns))
+            for name, update in zip(names, updates, strict=True):
+                p = parameters[name]
+                _local(p).add_(_share(update, p), alpha=-scale)
+
+    def _step_rest(self, lr: float, step: int) -> None:
+        parameters = [_local(p) for _, p in self._rest]
+        gradients = [_local(_gradient(p)) for _, p in self._rest]
+        means = [_local(self._mean[name]) for name, _ in self._rest]
+        squares = [_local(self._square[name]) for name, _ in self._rest]
+        beta1, beta2 = self.betas
+        torch._foreach_lerp_(means, gradients, 1 - beta1)
+        torch._foreach_mul_(squares, beta2)
+        torch._foreach_addcmul_(squares, gradients, gradients, 1 - beta2)
+        denominators = torch._foreach_sqrt(squares)
+        torch._foreach_div_(denominators, math.sqrt(1 - beta2 ** (step + 1)))
+        torch._foreach_add_(denominators, self.eps)
+        torch._foreach_addcdiv_(parameters, means, denominators, -lr / (1 - beta1 ** (step + 1)))
+
+
+def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """Euclidean norm of all gradients together (a scalar, fp32), over all shards where they are sharded."""
+    gradients = [_gradient(p) for p in parameters if p.requires_grad]
+    norms = torch._foreach_norm([_local(g) for g in gradients])
+    squares = torch.stack([n.float().square() for n in norms]).sum()
+    if gradients and isinstance(gradients[0], DTensor):
+        torch.distributed.all_reduce(squares, group=gradients[0].device_mesh.get_group())
+    return squares.sqrt()
+
+
+def scale_gradients(parameters: Iterable[nn.Parameter], factor: Tensor) -> None:
+    """Multiply all gradients in place."""
+    torch._foreach_mul_([_local(_gradient(p)) for p in parameters if p.requires_grad], factor)
+
+
+def _gradient(parameter: Tensor) -> Tensor:
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
+
+
+def _local(tensor: Tensor) -> Tensor:
+    """This process's part of a sharded tensor, sharing its memory."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    """All of a sharded tensor."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def _share(whole: Tensor, like: Tensor) -> Tensor:
+    """This process's part of `whole`, as FSDP2 shards `like`: chunks of rows."""
+    if not isinstance(like, DTensor):
+        return whole
+    mesh = like.device_mesh
+    chunks = whole.chunk(mesh.size(), dim=0)
+    rank = mesh.get_local_rank()
+    return chunks[rank] if rank < len(chunks) else whole[:0]
