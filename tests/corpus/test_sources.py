@@ -5,7 +5,7 @@ import pytest
 from danlu.common.errors import DanluError
 from danlu.corpus.config import CorpusConfig
 from danlu.corpus.records import Entry
-from danlu.corpus.sources import read_blocks, resolve
+from danlu.corpus.sources import input_files, read_blocks, resolve
 
 
 @pytest.fixture
@@ -62,6 +62,17 @@ def test_what_cannot_be_read_is_told_before_anything_is_read(folder: Path) -> No
         resolve(CorpusConfig(data=(str(folder / "p.pdf"),)))
     with pytest.raises(DanluError, match="no file to read"):
         resolve(CorpusConfig(data=(str(folder / ".git" / ".."), str(folder / "b"), str(folder.parent / "empty*"))))
+
+
+def test_a_run_can_ask_which_files_it_was_made_of(folder: Path) -> None:
+    config = CorpusConfig(data=("toy", str(folder / "a.md"), "gone.txt", f"{folder}/*.txt"))
+    files = input_files(config)
+    assert files == {
+        "toy": [],
+        str(folder / "a.md"): [folder / "a.md"],
+        "gone.txt": [],
+        f"{folder}/*.txt": [folder / "b.txt"],
+    }
 
 
 def test_no_more_is_taken_of_each_source_than_is_wanted(folder: Path) -> None:

@@ -19,7 +19,6 @@ VOCABULARY = 320
 CONFIGS = {"qwen3": Qwen3Config, "qwen2": Qwen2Config, "llama": LlamaConfig}
 FAMILIES = list(CONFIGS)
 TEXTS = ["The furnace is hot.", "炉火正红，丹未成。", "tabs\tand  spaces\n\n", "1234 + 99 = 1333", "I'll we'd 🙂 naïve"]
-# Theta away from 10000, which readers assume where they find none.
 SHAPE = {
     "vocab_size": VOCABULARY,
     "hidden_size": 64,
@@ -29,6 +28,7 @@ SHAPE = {
     "num_key_value_heads": 1,
     "max_position_embeddings": 128,
 }
+# Theta away from 10000, which readers assume where they find none.
 ROPE = {"rope_type": "default", "rope_theta": 50000.0}
 
 
@@ -40,7 +40,7 @@ def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def our_config(family: str, **changes: Any) -> ModelConfig:
-    settings: dict[str, Any] = SHAPE | {"head_dim": 32, "rope_theta": 50000.0, "model_type": family}
+    settings: dict[str, Any] = SHAPE | {"head_dim": 32, "rope_theta": ROPE["rope_theta"], "model_type": family}
     settings |= {"qk_norm": family == "qwen3", "attention_bias": family == "qwen2"}
     return ModelConfig(**(settings | changes))
 
@@ -58,7 +58,7 @@ def our_model(config: ModelConfig, seed: int = 0) -> Transformer:
 
 def their_model(family: str, **changes: Any) -> Any:
     torch.manual_seed(1)
-    config = CONFIGS[family](**(SHAPE | {"head_dim": 32, "rope_parameters": dict(ROPE)} | changes))
+    config = CONFIGS[family](**(SHAPE | {"head_dim": 32, "rope_theta": ROPE["rope_theta"]} | changes))
     model = AutoModelForCausalLM.from_config(config)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -84,7 +84,6 @@ def test_transformers_computes_the_same_logits_from_what_we_wrote(
     ours = our_model(config)
     save_pretrained(config, ours.state_dict(), tokenizer_folder, tmp_path / "model", torch.float32)
     theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
-    assert theirs.config.rope_parameters["rope_theta"] == 50000.0
     assert theirs.dtype == torch.float32
     assert largest_gap(ours, theirs) < 1e-4
     assert ("lm_head.weight" in load_file(tmp_path / "model" / "model.safetensors")) is not tied
@@ -139,7 +138,7 @@ def test_tensors_that_share_memory_and_other_dtypes_are_written(tokenizer_folder
     save_pretrained(config, state, tokenizer_folder, tmp_path / "model", torch.bfloat16)
     _, read = load_pretrained(tmp_path / "model")
     assert torch.equal(read["model.layers.0.mlp.up_proj.weight"], joined[96:].bfloat16())
-    assert AutoModelForCausalLM.from_pretrained(tmp_path / "model").dtype == torch.bfloat16
+    assert AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype="auto").dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -274,7 +273,7 @@ def test_damaged_and_missing_files_are_told_apart(written: Path, tmp_path: Path)
     with pytest.raises(DanluError, match="damaged"):
         load_pretrained(written)
     weights.unlink()
-    with pytest.raises(DanluError, match="no model.safetensors"):
+    with pytest.raises(DanluError, match=r"no model\.safetensors"):
         load_pretrained(written)
     (written / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(DanluError, match="pickle"):

@@ -79,3 +79,15 @@ def test_differences_name_dotted_keys() -> None:
         ("e", None, 4),
     ]
     assert differences({"a": {"b": 1}}, {"a": {"b": 1}}) == []
+
+
+_RECIPES = Path(__file__).parents[2] / "recipes"
+
+
+@pytest.mark.parametrize("path", sorted(_RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_recipes_we_ship_are_valid(path: Path) -> None:
+    assert read_recipe(path).duration.value > 0
+
+
+def test_the_quickstart_recipe_is_the_default() -> None:
+    assert resolve(read_recipe(_RECIPES / "quickstart.toml"), "x") == resolve(Recipe(), "quickstart")

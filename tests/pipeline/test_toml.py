@@ -1,7 +1,7 @@
 import tomllib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from danlu.pipeline.toml import dump_toml
@@ -13,6 +13,7 @@ _values = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(_text, _values))
 def test_what_is_written_reads_back_the_same(tree: dict[str, object]) -> None:
     assert tomllib.loads(dump_toml(tree)) == tree

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,25 +30,40 @@ def write_lines(path: Path, values: list[Any]) -> None:
     path.write_text("".join(json.dumps(value) + "\n" for value in values), encoding="utf-8")
 
 
-def curve(params: int, tokens: int, step_tokens: int, rng: random.Random) -> list[dict[str, float]]:
-    """Metrics of one run: a noisy fall towards the surface, with evaluations at powers of two."""
+def train(
+    params: int, tokens: int, rng: random.Random, *, step_tokens: int = 8192, evaluations: bool = False
+) -> list[Any]:
+    """Metrics of one run: a noisy fall towards the surface, the last fifth of it a cooldown, held-out at the end."""
     lines: list[dict[str, float]] = []
     steps = tokens // step_tokens
     for step in range(1, steps + 1):
         seen = step * step_tokens
-        decay = 1 - 0.02 * max(0.0, (step / steps - 0.8) / 0.2)
-        clean = min(math.log(1024), (surface(params, seen) + 0.02) * decay + 4.5 * math.exp(-step / 18))
-        noisy = clean * math.exp(rng.gauss(0, 0.012))
-        lines.append({"step": step, "tokens": seen, "loss": noisy, "lr": 0.02, "grad_norm": 0.3})
-        if step & (step - 1) == 0 or step == steps or step % 200 == 0:
-            lines.append({"step": step, "tokens": seen, "heldout_loss": clean * 1.003})
+        cooled = max(0.0, (step / steps - 0.8) / 0.2)
+        clean = min(math.log(1024), surface(params, seen) + 0.09 * (1 - cooled) + 4.5 * math.exp(-step / 18))
+        lines.append({"step": step, "tokens": seen, "loss": clean * math.exp(rng.gauss(0, 0.012)), "lr": 0.02})
+        if step == steps or (evaluations and step % (steps // 20) == 0):
+            lines.append({"step": step, "tokens": seen, "heldout_loss": clean})
     return lines
+
+
+def train_rung(folder: Path, params: int, ratios: tuple[int, ...], rng: random.Random) -> None:
+    """The trunk of a rung, and cooldowns that branch off it."""
+    *shorter, longest = ratios
+    write_lines(folder / "trunk/metrics.jsonl", train(params, params * longest, rng))
+    for ratio in shorter:
+        lines = train(params, params * ratio, rng)
+        write_lines(folder / f"{ratio}x/metrics.jsonl", lines[round(0.8 * len(lines)) :])
+
+
+def ratios_of(params: int) -> tuple[int, ...]:
+    """Tokens a parameter of a rung's lengths."""
+    return (6, 12, 24) if params < 900_000 else (4, 8)
 
 
 def points(rng: random.Random) -> list[dict[str, Any]]:
     made = []
     for name, params in RUNGS.items():
-        for ratio in (6, 12, 24) if params < 900_000 else (4, 8):
+        for ratio in ratios_of(params):
             tokens = params * ratio
             made.append(
                 {
@@ -103,13 +119,14 @@ def make_run(folder: Path, steps: tuple[str, ...] = EVERY_STEP) -> Path:
         write(folder / "ladder/plan.json", {"flops": 1.42e14, "warnings": ["The budget allows 5 sizes."]})
         write_lines(folder / "ladder/points.jsonl", ladder)
         for name, params in RUNGS.items():
-            write_lines(folder / "ladder" / name / "metrics.jsonl", curve(params, params * 16, 8192, rng))
+            train_rung(folder / "ladder" / name, params, ratios_of(params), rng)
     if "fit" in steps:
         write(folder / "fit/fit.json", {"law": "surface"})
     if "forecast" in steps:
         write(folder / "forecast.json", forecast)
     if "pretrain" in steps:
-        write_lines(folder / "pretrain/metrics.jsonl", curve(TARGET["params"], TARGET["tokens"], 16384, rng))
+        lines = train(**TARGET, rng=rng, step_tokens=16_384, evaluations=True)
+        write_lines(folder / "pretrain/metrics.jsonl", lines)
         write_lines(folder / "pretrain/timing.jsonl", TIMING)
         write(
             folder / "pretrain/result.json",
@@ -255,7 +272,7 @@ RESULT = {
 SAMPLES = [
     {
         "prompt": "Mia has a red kite. ",
-        "text": "She gives the kite to Tom. Tom goes to the garden with the red kite.\nQuestion: Who has it?\nAnswer: Tom.",
+        "text": "She gives the kite to Tom. Tom goes to the garden.\nQuestion: Who has it?\nAnswer: Tom.",
         "seed": 0,
         "temperature": 0.8,
         "top_p": 0.95,
@@ -288,6 +305,12 @@ def band(ladder: list[dict[str, Any]], target_flops: float) -> list[dict[str, fl
         width = 0.003 + 0.0025 * max(0.0, math.log(flops / largest))
         made.append({"flops": flops, "loss": loss, "low": loss * (1 - width), "high": loss * (1 + width)})
     return made
+
+
+@pytest.fixture
+def fabricate() -> Callable[..., Path]:
+    """The maker of run folders: `fabricate(folder, steps)`."""
+    return make_run
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from danlu.common.errors import DanluError
-from danlu.tokens.dataset import TokenDataset
+from danlu.tokens.dataset import Excerpt, TokenDataset
 from danlu.tokens.shards import DocumentSpan, TokenWriter
 
 
@@ -54,6 +54,22 @@ def test_a_slice_may_reach_over_shards(tmp_path: Path, monkeypatch: pytest.Monke
     for start in range(31):
         for stop in range(start, 31):
             assert dataset.slice(start, stop).tolist() == everything[start:stop]
+
+
+def test_an_excerpt_is_made_of_distinct_pieces_from_everywhere(tmp_path: Path) -> None:
+    writer = TokenWriter(tmp_path, 100_000, 49_999, "", keep_spans=False)
+    writer.write(list(range(49_999)), 1, "s")
+    writer.close()
+    dataset = TokenDataset(tmp_path)
+    short, long = Excerpt(dataset, 10_000, seed=1), Excerpt(dataset, 30_000, seed=1)
+    tokens = long.slice(0, 30_000)
+    assert len(np.unique(tokens)) == 30_000
+    assert (np.diff(tokens.astype(int)) != 1).sum() <= 30_000 // 2048
+    assert tokens.min() < 10_000 < 40_000 < tokens.max()
+    assert np.array_equal(short.slice(0, 10_000), tokens[:10_000])
+    assert np.array_equal(long.slice(1000, 9000), tokens[1000:9000])
+    assert not np.array_equal(Excerpt(dataset, 10_000, seed=2).slice(0, 10_000), tokens[:10_000])
+    assert np.array_equal(np.sort(Excerpt(dataset, 50_000, seed=1).slice(0, 50_000)), np.arange(50_000))
 
 
 def test_a_shard_cut_short_is_told_at_once(tmp_path: Path) -> None:

@@ -1,4 +1,3 @@
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -82,3 +81,13 @@ def test_too_little_text_is_told(counting: TokenDataset) -> None:
             DanluError, match="smaller than one batch: it gives 9 sequences of 100 tokens, and a batch takes 10"
         ):
             refused()
+
+
+def test_few_distinct_tokens_are_seen_where_few_are_asked_for(counting: TokenDataset) -> None:
+    loader = Loader(counting, 10, 0, unique_tokens=300)
+    assert loader.sequences_per_epoch == 29
+    seen = loader.batch(0, 29), loader.batch(29, 29), loader.batch(290, 29)
+    assert len(np.unique(np.concatenate(seen))) <= 300
+    assert not np.array_equal(*seen[:2])
+    everything = Loader(counting, 10, 0)
+    assert np.array_equal(Loader(counting, 10, 0, unique_tokens=2000).batch(0, 50), everything.batch(0, 50))

@@ -1,0 +1,1 @@
+"""Where text comes from: files, the Python library, the Hugging Face hub, the toy language. Cleaned, split, counted."""

@@ -50,6 +50,20 @@ def resolve(config: CorpusConfig) -> list[Source]:
     return [_resolve(item, name) for item, name in zip(config.data, _names(config.data), strict=True)]
 
 
+def input_files(config: CorpusConfig) -> dict[str, list[Path]]:
+    """The files that each item of `data` stands for now, so that a run can tell when one has changed.
+
+    There are none for an item that is not files, or whose files are gone.
+    """
+    found = {}
+    for item in config.data:
+        try:
+            found[item] = [path for path, _ in _resolve(item, item).files]
+        except DanluError:
+            found[item] = []
+    return found
+
+
 def read_blocks(source: Source, config: CorpusConfig) -> Blocks:
     """The documents of a source, and the faults in it, in an order that is always the same.
 

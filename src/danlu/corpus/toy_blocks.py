@@ -63,8 +63,9 @@ def _many_processes(config: ToyConfig, limits: tuple[int, int], workers: int) ->
 
 
 def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, and end when the parent is killed: a pool's idle worker would wait for ever."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Leave signals to the parent, and end when it is killed: an idle worker of a pool would wait for ever."""
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -1,71 +1,71 @@
 """A transformer repacked for decoding: fused projections, a key-value cache, and one step for the whole batch.
 
 On a processor a row's logits do not depend on the rows beside it, to the last bit: matrix products get at least
-`_MIN_ROWS` rows (with fewer, the libraries change to kernels that add in another order), each row's positions start at
-0 of the cache, and what lies behind its end is masked to exact zeros.
+`_MIN_ROWS` rows (with fewer, the libraries change to kernels that add in another order), a prompt is read at a width that
+follows from its own length, and attention reads what the row holds and no more.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from danlu.generation.attention import attend
 from danlu.model.config import ModelConfig
+from danlu.model.ops import rms_norm, split_heads, swiglu
+from danlu.model.transformer import Transformer
 
-if TYPE_CHECKING:
-    from danlu.model.transformer import Transformer
-
-# Below 8 rows the processor's matrix kernels sum in another order (seen with oneDNN and MKL on AVX-512, 1 to 7 rows).
-_MIN_ROWS = 8
-# The cache grows by this many positions. Its tensors stay contiguous: batched products over a strided slice of a larger
-# cache take twice as long, which costs more than a copy every 32 steps.
-_BLOCK = 32
-# Prompts are read in groups of about this many tokens, so that long ones do not fill the memory with activations.
+# Seen with oneDNN (bf16: 1 row differs) and MKL (fp32 on two threads: 1 to 3, 5 to 7, 9 to 11 rows differ) on AVX-512.
+_MIN_ROWS = {torch.bfloat16: 2, torch.float32: 16}
+# Prompts are padded to a multiple of this and read in groups of one width: the tiles of the attention kernel, and with
+# them the order of its sums, follow from the width.
+_WIDTH = 32
+# Prompts are read in groups of at most about this many tokens, to bound the memory of the activations.
 _PREFILL_TOKENS = 16384
 
 _Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 
+@dataclass
 class Cache:
     """Keys and values of every layer for a batch of rows, each row filled from position 0."""
 
-    def __init__(self, config: ModelConfig, rows: int, length: int, dtype: torch.dtype, device: torch.device) -> None:
-        heads, head_dim = config.num_key_value_heads, config.head_dim
-        capacity = -(-length // _BLOCK) * _BLOCK
-        layers = range(config.num_hidden_layers)
-        self.rows, self.capacity = rows, capacity
-        # Keys lie transposed: scores are then a product of two matrices that are read along their rows.
-        self.keys = [torch.zeros(rows, heads, head_dim, capacity, dtype=dtype, device=device) for _ in layers]
-        self.values = [torch.zeros(rows, heads, capacity, head_dim, dtype=dtype, device=device) for _ in layers]
-        # Added to the scores: 0 at positions that a row has filled, -inf behind its end.
-        self.bias = torch.full((rows, heads, capacity), -torch.inf, dtype=dtype, device=device)
-
-    def fill(self, lengths: Tensor) -> None:
-        """Open the first `lengths` positions (rows,) of each row to attention."""
-        inside = torch.arange(self.capacity, device=lengths.device) < lengths[:, None]
-        self.bias.masked_fill_(inside[:, None], 0.0)
-
-    def reserve(self, length: int) -> None:
-        """Make room for `length` positions a row."""
-        extra = -(-(length - self.capacity) // _BLOCK) * _BLOCK
-        if extra <= 0:
-            return
-        self.capacity += extra
-        self.bias = F.pad(self.bias, (0, extra), value=-torch.inf)
-        for layer in range(len(self.keys)):
-            self.keys[layer] = F.pad(self.keys[layer], (0, extra))
-            self.values[layer] = F.pad(self.values[layer], (0, 0, 0, extra))
+    keys: list[Tensor]
+    """A layer's keys, (rows, key-value heads, capacity, head_dim)."""
+    values: list[Tensor]
+    """A layer's values, of the same shape."""
 
     def keep(self, rows: Tensor) -> None:
         """Drop all rows but these (indices)."""
-        self.rows = len(rows)
-        self.bias = self.bias[rows]
-        for layer in range(len(self.keys)):
-            self.keys[layer] = self.keys[layer][rows]
-            self.values[layer] = self.values[layer][rows]
+        self.keys = [layer[rows] for layer in self.keys]
+        self.values = [layer[rows] for layer in self.values]
+
+
+class _Linear:
+    """y = x W^T + b; in bf16 on a processor the matrix is kept in the blocks that the library multiplies with.
+
+    Otherwise it copies W into that order at every call, which for 64 rows takes about a third of the product's time.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        self._weight, self._bias = weight, bias
+        blocked = weight.device.type == "cpu" and weight.dtype == torch.bfloat16 and _has_blocked_linear()
+        self._blocked = torch.ops.mkldnn._reorder_linear_weight(weight, 64) if blocked else None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self._blocked is None:
+            return F.linear(x, self._weight, self._bias)
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._blocked, self._bias, "none", [], "")
+        return product
+
+
+def _has_blocked_linear() -> bool:
+    # What torch.compile calls for frozen weights; not public, so its absence is no error.
+    return torch.backends.mkldnn.is_available() and all(
+        hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise")
+    )
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,13 @@ class _Block:
     """Weights of one block, those that read the same input joined into one matrix."""
 
     input_norm: Tensor
-    qkv: Tensor  # (q + 2 kv sizes, hidden)
-    qkv_bias: Tensor | None
-    qk_norm: Tensor | None  # (query + key heads, head_dim), fp32
-    output: Tensor
+    qkv: _Linear
+    q_norm: Tensor | None
+    k_norm: Tensor | None
+    output: _Linear
     middle_norm: Tensor
-    gate_up: Tensor  # (2 intermediate, hidden)
-    down: Tensor
+    gate_up: _Linear
+    down: _Linear
 
 
 class Decoder:
@@ -87,94 +87,88 @@ class Decoder:
 
     Args:
         config: the shape.
-        state_dict: tensors under the names of `transformers`' Qwen3ForCausalLM.
-        dtype: format of the arithmetic and of the cache; None keeps that of the weights.
+        state_dict: tensors under the names of `transformers`' Qwen3ForCausalLM, all on one device.
+        dtype: of the arithmetic and of the cache.
     """
 
-    def __init__(self, config: ModelConfig, state_dict: Mapping[str, Tensor], dtype: torch.dtype | None = None) -> None:
-        table = state_dict["model.embed_tokens.weight"]
+    def __init__(self, config: ModelConfig, state_dict: Mapping[str, Tensor], dtype: torch.dtype) -> None:
         self.config = config
-        self.dtype = dtype or table.dtype
-        self.device = table.device
-        self.embedding = self._take(table)
-        self.norm = self._take(state_dict["model.norm.weight"])
-        self.head = self.embedding if config.tie_word_embeddings else self._take(state_dict["lm_head.weight"])
-        self.blocks = [self._pack(state_dict, f"model.layers.{i}.") for i in range(config.num_hidden_layers)]
-        half = torch.arange(0, config.head_dim, 2, device=self.device, dtype=torch.float32) / config.head_dim
-        positions = torch.arange(config.max_position_embeddings, device=self.device, dtype=torch.float32)
-        angles = positions[:, None] * (1.0 / config.rope_theta**half)
-        self._cos = torch.cat((angles.cos(), angles.cos()), dim=-1)[:, None]  # (positions, 1, head_dim)
-        self._sin = torch.cat((-angles.sin(), angles.sin()), dim=-1)[:, None]
+        self.dtype = dtype
+        self.device = state_dict["model.embed_tokens.weight"].device
+        self._min_rows = _MIN_ROWS.get(dtype, 1) if self.device.type == "cpu" else 1
+        self._state = state_dict
+        self._embedding = self._take("model.embed_tokens.weight")
+        self._norm = state_dict["model.norm.weight"].detach().float()
+        self._head = _Linear(self._embedding if config.tie_word_embeddings else self._take("lm_head.weight"))
+        self._blocks = [self._pack(f"model.layers.{layer}.") for layer in range(config.num_hidden_layers)]
+        del self._state
+        half = config.head_dim // 2
+        frequency = config.rope_theta ** (-torch.arange(half, device=self.device, dtype=torch.float32) / half)
+        angle = torch.arange(config.max_position_embeddings, device=self.device)[:, None] * frequency
+        self._cosine, self._sine = angle.cos(), angle.sin()  # (positions, head_dim / 2)
 
     @classmethod
-    def from_model(cls, model: "Transformer", dtype: torch.dtype | None = None) -> "Decoder":
-        """Repack a model's weights as they are now."""
-        return cls(model.config, model.state_dict(), dtype)
+    def of(cls, model: Transformer) -> "Decoder":
+        """Repack a model's weights as they are now, for its compute dtype."""
+        return cls(model.config, model.state_dict(), model.compute_dtype)
 
-    def _take(self, tensor: Tensor) -> Tensor:
-        return tensor.detach().to(self.dtype).contiguous()
+    def _take(self, *names: str) -> Tensor:
+        return torch.cat([self._state[name].detach().to(self.dtype) for name in names])
 
-    def _pack(self, state: Mapping[str, Tensor], prefix: str) -> _Block:
-        config = self.config
-
-        def joined(part: str, names: tuple[str, ...], kind: str = "weight") -> Tensor:
-            return self._take(torch.cat([state[f"{prefix}{part}.{name}_proj.{kind}"] for name in names]))
-
-        qk_norm = None
-        if config.qk_norm:
-            query, key = (state[f"{prefix}self_attn.{name}_norm.weight"].detach().float() for name in "qk")
-            qk_norm = torch.cat(
-                (query.expand(config.num_attention_heads, -1), key.expand(config.num_key_value_heads, -1))
-            )
+    def _pack(self, prefix: str) -> _Block:
+        attention = f"{prefix}self_attn."
+        biases = [f"{attention}{name}_proj.bias" for name in "qkv"]
+        norms = {name: self._state[f"{attention}{name}_norm.weight"] for name in "qk" if self.config.qk_norm}
         return _Block(
-            input_norm=self._take(state[f"{prefix}input_layernorm.weight"]),
-            qkv=joined("self_attn", ("q", "k", "v")),
-            qkv_bias=joined("self_attn", ("q", "k", "v"), "bias") if config.attention_bias else None,
-            qk_norm=qk_norm,
-            output=self._take(state[f"{prefix}self_attn.o_proj.weight"]),
-            middle_norm=self._take(state[f"{prefix}post_attention_layernorm.weight"]),
-            gate_up=joined("mlp", ("gate", "up")),
-            down=self._take(state[f"{prefix}mlp.down_proj.weight"]),
+            input_norm=self._state[f"{prefix}input_layernorm.weight"].detach().float(),
+            qkv=_Linear(
+                self._take(*(f"{attention}{name}_proj.weight" for name in "qkv")),
+                self._take(*biases) if self.config.attention_bias else None,
+            ),
+            q_norm=norms["q"].detach().float() if norms else None,
+            k_norm=norms["k"].detach().float() if norms else None,
+            output=_Linear(self._take(f"{attention}o_proj.weight")),
+            middle_norm=self._state[f"{prefix}post_attention_layernorm.weight"].detach().float(),
+            gate_up=_Linear(self._take(f"{prefix}mlp.gate_proj.weight", f"{prefix}mlp.up_proj.weight")),
+            down=_Linear(self._take(f"{prefix}mlp.down_proj.weight")),
         )
 
     @torch.inference_mode()
-    def prefill(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Cache]:
-        """Read prompts of different lengths.
+    def prefill(self, prompts: list[list[int]], capacity: int) -> tuple[Tensor, Cache]:
+        """Read prompts of any lengths (at least one token each).
 
         Args:
-            tokens: (B, P) int64, each row's prompt from the left; what stands behind its end is not looked at.
-            lengths: (B,) int64, each at least 1.
+            capacity: positions that the cache has for each row.
 
         Returns:
-            The logits behind each prompt's last token, (B, V) fp32, and the filled cache.
+            The logits behind each prompt's last token, (B, V), and the filled cache.
         """
-        rows, width = tokens.shape
-        cache = Cache(self.config, rows, width, self.dtype, self.device)
-        group = max(1, _PREFILL_TOKENS // width)
-        last = torch.cat([self._read(tokens[i : i + group], i, cache, lengths) for i in range(0, rows, group)])
-        cache.fill(lengths)
-        return self._logits(last), cache
+        config, rows = self.config, len(prompts)
+        shape = (rows, config.num_key_value_heads, capacity, config.head_dim)
+        cache = Cache(*([self._zeros(*shape) for _ in range(config.num_hidden_layers)] for _ in range(2)))
+        hidden = self._zeros(rows, config.hidden_size)
+        for width, group in _groups(prompts):
+            tokens = torch.tensor([prompts[row] + [0] * (width - len(prompts[row])) for row in group])
+            ends = torch.tensor([len(prompts[row]) - 1 for row in group]).to(self.device)
+            index = torch.tensor(group).to(self.device)
+            hidden[index] = self._read(tokens.to(self.device), index, cache)[torch.arange(len(group)), ends]
+        return self._logits(hidden), cache
 
-    def _read(self, tokens: Tensor, first: int, cache: Cache, lengths: Tensor) -> Tensor:
-        """Hidden states (rows, hidden) behind the last tokens of prompts that are rows `first`... of the cache."""
-        rows, width = tokens.shape
-        last = slice(first, first + rows)
+    def _read(self, tokens: Tensor, rows: Tensor, cache: Cache) -> Tensor:
+        """Hidden states (B, T, hidden) of prompts (B, T), whose keys and values go into these rows of the cache."""
+        count, width = tokens.shape
+        kept = min(width, cache.keys[0].shape[2])
 
-        def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            query, key, value = (
-                part.view(rows, width, -1, part.shape[-1]).transpose(1, 2) for part in (query, key, value)
-            )
-            cache.keys[layer][last, :, :, :width] = key.transpose(2, 3)
-            cache.values[layer][last, :, :width] = value
-            mixed = F.scaled_dot_product_attention(
-                query, key, value, is_causal=True, enable_gqa=query.shape[1] != key.shape[1]
-            )
-            return mixed.transpose(1, 2).reshape(rows * width, -1)
+        def mix(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+            query, key, value = (part.unflatten(1, (count, width)).transpose(0, 1) for part in (query, key, value))
+            cache.keys[layer][rows, :, :kept] = key[:, :, :kept]
+            cache.values[layer][rows, :, :kept] = value[:, :, :kept]
+            grouped = query.shape[1] != key.shape[1]
+            mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=grouped)
+            return mixed.transpose(1, 2).reshape(count * width, -1)
 
-        positions = torch.arange(width, device=self.device).repeat(rows)
-        hidden = self._hidden(tokens.reshape(-1), positions, attend)
-        ends = torch.arange(rows, device=self.device) * width + lengths[last] - 1
-        return hidden[ends]
+        positions = torch.arange(width, device=self.device).clamp_max(self.config.max_position_embeddings - 1)
+        return self._hidden(tokens.flatten(), positions.repeat(count), mix).unflatten(0, (count, width))
 
     @torch.inference_mode()
     def step(self, tokens: Tensor, positions: Tensor, cache: Cache) -> Tensor:
@@ -183,52 +177,47 @@ class Decoder:
         Args:
             tokens: (B,) int64.
             positions: (B,) int64, where each token stands in its row: the length of the row so far.
-            cache: is changed; must have room (`Cache.reserve`).
+            cache: is changed.
 
         Returns:
-            The logits behind each token, (B, V) fp32.
+            The logits behind each token, (B, V).
         """
-        config = self.config
-        rows, kv_heads, head_dim = cache.rows, config.num_key_value_heads, config.head_dim
-        every = torch.arange(rows, device=self.device)
-        cache.bias[every, :, positions] = 0.0
-        bias = cache.bias.view(rows * kv_heads, 1, cache.capacity)
-        scale = head_dim**-0.5
 
-        def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            keys, values = cache.keys[layer], cache.values[layer]
-            keys[every, :, :, positions] = key
-            values[every, :, positions] = value
-            query = query.reshape(rows * kv_heads, -1, head_dim)
-            scores = torch.baddbmm(bias, query, keys.view(-1, head_dim, cache.capacity), alpha=scale)
-            mixed = torch.bmm(scores.softmax(-1), values.view(-1, cache.capacity, head_dim))
-            return mixed.view(rows, -1)
+        def mix(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+            return attend(query, key, value, cache.keys[layer], cache.values[layer], positions)
 
-        return self._logits(self._hidden(tokens, positions, attend))
+        return self._logits(self._hidden(tokens, positions, mix))
 
-    def _hidden(self, tokens: Tensor, positions: Tensor, attend: _Attend) -> Tensor:
-        """The blocks over (T,) tokens; `attend` takes a layer and (T, heads, head_dim) parts and returns (T, q size)."""
-        config, eps = self.config, self.config.rms_norm_eps
-        count, heads, kv_heads = len(tokens), config.num_attention_heads, config.num_key_value_heads
-        width = (config.hidden_size,)
-        spare = max(0, _MIN_ROWS - count)
-        cos, sin = self._cos[positions], self._sin[positions]
-        x = F.embedding(F.pad(tokens, (0, spare)), self.embedding)  # (T + spare, hidden)
-        for layer, block in enumerate(self.blocks):
-            joined = F.linear(F.rms_norm(x, width, block.input_norm, eps), block.qkv, block.qkv_bias)
-            joined = joined[:count].view(count, heads + 2 * kv_heads, config.head_dim)
-            turned = joined[:, : heads + kv_heads].float()
-            if block.qk_norm is not None:
-                turned = F.rms_norm(turned, (config.head_dim,), None, eps) * block.qk_norm
-            turned = torch.addcmul(turned * cos, turned.roll(config.head_dim // 2, -1), sin).to(self.dtype)
-            mixed = attend(layer, turned[:, :heads], turned[:, heads:], joined[:, heads + kv_heads :])
-            x = x + F.linear(F.pad(mixed, (0, 0, 0, spare)) if spare else mixed, block.output)
-            gate, up = F.linear(F.rms_norm(x, width, block.middle_norm, eps), block.gate_up).chunk(2, -1)
-            x = x + F.linear(F.silu(gate).mul_(up), block.down)
+    def _hidden(self, tokens: Tensor, positions: Tensor, mix: _Attend) -> Tensor:
+        """The blocks over (N,) tokens; `mix` maps a layer and its (heads, N, head_dim) parts to (N, q size)."""
+        config, eps, count = self.config, self.config.rms_norm_eps, len(tokens)
+        spare = max(0, self._min_rows - count)
+        cosine, sine = self._cosine[positions], self._sine[positions]
+        heads = (config.num_attention_heads, config.num_key_value_heads)
+        x = F.embedding(F.pad(tokens, (0, spare)), self._embedding)  # (N + spare, hidden)
+        for layer, block in enumerate(self._blocks):
+            qkv = block.qkv(rms_norm(x, block.input_norm, eps))[None, :count]
+            query, key, value = split_heads(qkv, block.q_norm, block.k_norm, cosine, sine, heads, eps)
+            mixed = mix(layer, query[0], key[0], value[0])
+            x = x + block.output(F.pad(mixed, (0, 0, 0, spare)) if spare else mixed)
+            x = x + block.down(swiglu(block.gate_up(rms_norm(x, block.middle_norm, eps))))
         return x[:count]
 
     def _logits(self, hidden: Tensor) -> Tensor:
         rows = len(hidden)
-        hidden = F.rms_norm(hidden, (self.config.hidden_size,), self.norm, self.config.rms_norm_eps)
-        padded = F.pad(hidden, (0, 0, 0, max(0, _MIN_ROWS - rows)))
-        return F.linear(padded, self.head)[:rows].float()
+        padded = F.pad(hidden, (0, 0, 0, max(0, self._min_rows - rows)))
+        return self._head(rms_norm(padded, self._norm, self.config.rms_norm_eps))[:rows]
+
+    def _zeros(self, *shape: int) -> Tensor:
+        return torch.zeros(shape, dtype=self.dtype, device=self.device)
+
+
+def _groups(prompts: list[list[int]]) -> Iterator[tuple[int, list[int]]]:
+    """Rows whose prompts are read together, with the width that each is padded to."""
+    widths: dict[int, list[int]] = {}
+    for row, prompt in enumerate(prompts):
+        widths.setdefault(-(-len(prompt) // _WIDTH) * _WIDTH, []).append(row)
+    for width, rows in widths.items():
+        size = max(1, _PREFILL_TOKENS // width)
+        for start in range(0, len(rows), size):
+            yield width, rows[start : start + size]

@@ -283,6 +283,8 @@ def _tokenizer_settings(tokenizer_folder: Path, config: ModelConfig, chat: bool)
     own_template = settings.pop("chat_template", None)
     settings |= {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": config.max_position_embeddings}
     settings.setdefault("clean_up_tokenization_spaces", False)
+    # Without it transformers 4 adds token types, which these models refuse.
+    settings.setdefault("model_input_names", ["input_ids", "attention_mask"])
     if chat:
         file = tokenizer_folder / "chat_template.jinja"
         settings["chat_template"] = (

@@ -293,4 +293,58 @@ void NAME(cross_entropy)(NUMBER *logits, const int64_t *targets, float *nll, lon
     free(x);
   }
 }
+
+/* One new token a row against the row's own cache. Writes key and value (kv_heads, rows, dim) at each row's position of
+ * keys and values (rows, kv_heads, capacity, dim), then attends from query (heads, rows, dim) to positions
+ * 0..position of the row; out: (rows, heads, dim). Reads what the row holds and no more. */
+void NAME(attend)(const NUMBER *query, const NUMBER *key, const NUMBER *value, NUMBER *keys, NUMBER *values,
+                  const int64_t *positions, NUMBER *out, long rows, long heads, long kv_heads, long capacity,
+                  long dim) {
+  long group = heads / kv_heads;
+  float scale = 1.0f / sqrtf((float)dim);
+#pragma omp parallel
+  {
+    float *scores = malloc((group * capacity + 2 * group * dim) * sizeof(float));
+    float *q = scores + group * capacity, *sum = q + group * dim;
+#pragma omp for collapse(2) schedule(static)
+    for (long r = 0; r < rows; r++)
+      for (long h = 0; h < kv_heads; h++) {
+        long place = r * kv_heads + h, last = positions[r];
+        NUMBER *k = keys + place * capacity * dim, *v = values + place * capacity * dim, *next = k + capacity * dim;
+        memcpy(k + last * dim, key + (h * rows + r) * dim, dim * sizeof(NUMBER));
+        memcpy(v + last * dim, value + (h * rows + r) * dim, dim * sizeof(NUMBER));
+        for (long g = 0; g < group; g++)
+          for (long i = 0; i < dim; i++) {
+            q[g * dim + i] = LOAD(query[((h * group + g) * rows + r) * dim + i]) * scale;
+            sum[g * dim + i] = 0;
+          }
+        for (long t = 0; t <= last; t++) {
+          for (long i = 0; i < dim; i += 64 / (long)sizeof(NUMBER)) __builtin_prefetch(v + t * dim + i);
+          for (long g = 0; g < group; g++) {
+            float dot = 0;
+            for (long i = 0; i < dim; i++) dot += q[g * dim + i] * LOAD(k[t * dim + i]);
+            scores[g * capacity + t] = dot;
+          }
+        }
+        for (long g = 0; g < group; g++) {
+          float *s = scores + g * capacity, top = s[0], total = 0;
+          for (long t = 1; t <= last; t++) top = s[t] > top ? s[t] : top;
+          for (long t = 0; t <= last; t++) {
+            s[t] = exponential(s[t] - top);
+            total += s[t];
+          }
+          for (long t = 0; t <= last; t++) s[t] /= total;
+        }
+        for (long t = 0; t <= last; t++) {
+          for (long i = 0; i < dim; i += 64 / (long)sizeof(NUMBER)) __builtin_prefetch(next + t * dim + i);
+          for (long g = 0; g < group; g++) {
+            float weight = scores[g * capacity + t];
+            for (long i = 0; i < dim; i++) sum[g * dim + i] += weight * LOAD(v[t * dim + i]);
+          }
+        }
+        for (long i = 0; i < group * dim; i++) out[place * group * dim + i] = STORE(sum[i]);
+      }
+    free(scores);
+  }
+}
 #endif

@@ -7,7 +7,7 @@ from danlu.common.errors import DanluError
 from danlu.model.config import ModelConfig
 from danlu.scaling.config import LadderConfig
 from danlu.scaling.design import LadderPlan, design_ladder
-from danlu.tokens.build import TokensSummary, read_summary_of_tokens
+from danlu.tokens.build import TokensSummary, read_tokens_summary
 from danlu.training.config import TrainingConfig
 from danlu.training.dials import batch_tokens
 
@@ -18,7 +18,7 @@ def plan_ladder(target_flops: float, tokens: Path, training: TrainingConfig, lad
     Raises:
         DanluError: the budget or the text is too small for a ladder.
     """
-    summary = read_summary_of_tokens(tokens)
+    summary = read_tokens_summary(tokens)
     return design_ladder(
         target_flops,
         context=training.context,
@@ -45,5 +45,6 @@ def horizon_tokens(horizon: Duration, model: ModelConfig, tokens: TokensSummary,
     if horizon.unit == "flops":
         return round(horizon.value / model.flops_per_token(training.context))
     raise DanluError(
-        f"a horizon of {horizon} depends on the machine.", "Give it in tokens, epochs, steps or flops: 10Mtokens, 2epochs."
+        f"a horizon of {horizon} depends on the machine.",
+        "Give it in tokens, epochs, steps or flops: 10Mtokens, 2epochs.",
     )

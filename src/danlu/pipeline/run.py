@@ -33,7 +33,11 @@ def run(
         if not work:
             report(f"{folder.path}: nothing to do, every stage is done and unchanged")
             return
-        speed = measure_speed(recipe.training.device, recipe.training.precision) if any(status.stage.costly for status in work.values()) else None
+        speed = (
+            measure_speed(recipe.training.device, recipe.training.precision)
+            if any(status.stage.costly for status in work.values())
+            else None
+        )
         write_recipe(recipe, folder.recipe)
         note_session(folder, command, recipe.seeds, speed)
         for line in announcement(recipe, folder, work, speed):

@@ -56,8 +56,8 @@ class Stage:
     """A folder written whole and renamed; files of the run; or a folder that the stage itself keeps resumable."""
     costly: bool = False
     """Takes a good part of the budget: never redone without being asked."""
-    sources: Callable[[Recipe], Sequence[Path]] = lambda recipe: ()
-    """Files outside the run that it reads."""
+    sources: Callable[[Recipe], Mapping[str, Sequence[Path]]] = lambda recipe: {}
+    """Files outside the run that it reads, by what the recipe calls them."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ class Record:
     """UTC, ISO 8601; of the session that finished it."""
     seconds: float = 0.0
     """How long that session took."""
-    sources: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Outside files read: bytes and modification time (ns)."""
+    sources: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    """Outside files read, by what the recipe calls them: how many, their bytes, the last modification time (ns)."""
     outputs: dict[str, Any] = field(default_factory=dict)
     """Files written, relative to the run: bytes, and SHA-256 of those that are small."""
     results: dict[str, Any] = field(default_factory=dict)
@@ -204,17 +204,18 @@ def _upstream(stage: Stage, folder: RunFolder, road: Sequence[Stage]) -> dict[st
     return {name: record.fingerprint for name, record in records.items() if record and record.state == "done"}
 
 
-def _sources(stage: Stage, recipe: Recipe) -> dict[str, tuple[int, int]]:
-    stats = {str(path): path.stat() for path in stage.sources(recipe) if path.exists()}
-    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()}
+def _sources(stage: Stage, recipe: Recipe) -> dict[str, tuple[int, int, int]]:
+    found = {}
+    for name, paths in stage.sources(recipe).items():
+        stats = [path.stat() for path in paths if path.exists()]
+        if stats:
+            found[name] = len(stats), sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)
+    return found
 
 
-def _changed_sources(record: Record, now: Mapping[str, tuple[int, int]]) -> list[str]:
-    """Files that are new or no longer the same. One that is gone matters no more: its text is in the run."""
-    changed = [
-        f"{name} has changed since it was read" for name in now if record.sources.get(name, now[name]) != now[name]
-    ]
-    return changed + [f"{name} is new" for name in now if name not in record.sources]
+def _changed_sources(record: Record, now: Mapping[str, tuple[int, int, int]]) -> list[str]:
+    """Files that are no longer the same. Those that are gone matter no more: their text is in the run."""
+    return [f"{name} has changed since it was read" for name in now if record.sources.get(name) != now[name]]
 
 
 def _files(root: Path, globs: Sequence[str]) -> dict[str, Any]:

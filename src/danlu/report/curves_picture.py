@@ -7,60 +7,68 @@ from markupsafe import Markup
 
 from danlu.report import figures, svg
 from danlu.report.language import Language, tr
-from danlu.report.reading import RunFiles
+from danlu.report.reading import Curve, RunFiles
 from danlu.report.scene import scene, shade
 from danlu.report.svg import Box, LogAxis, group, label, line, path
 
-_BUCKETS = 220
-"""Points that a training curve keeps: one for about three pixels."""
+_BUCKETS_PER_DECADE = 80
+"""Points that a training curve keeps in a tenfold of tokens: one for every few pixels."""
 _HEADROOM = 3.0
 """The axis ends at this multiple of the lowest loss: the plunge of the first steps says little and takes much room."""
 
 
+Series = tuple[tuple[float, float], ...]
+"""(tokens, nats a token)."""
+
+
 @dataclass(frozen=True)
 class Trace:
-    """A curve ready to draw."""
+    """The curves of one model size, ready to draw."""
 
     name: str
     style: str
-    train: tuple[tuple[float, float], ...]
-    heldout: tuple[tuple[float, float], ...]
+    train: tuple[Series, ...]
+    """One a run: a rung's trunk and the cooldowns that branch off it."""
+    heldout: tuple[Series, ...]
+    """The same."""
+
+    @property
+    def end(self) -> tuple[float, float]:
+        """The last point of all, held-out where there is one."""
+        series = [run for run in self.heldout if run] or [run for run in self.train if run]
+        return max(run[-1] for run in series)
 
 
 def traces(files: RunFiles) -> tuple[Trace, ...]:
-    """Curves of all runs, the target last so that it lies on top."""
-    rungs = scene(files).rungs
-    params = {rung.name: rung.params for rung in rungs}
-    curves = sorted(files.rung_curves, key=lambda curve: (params.get(curve.name, math.inf), curve.name))
+    """Curves of all sizes, the target last so that it lies on top."""
+    params = {rung.name: rung.params for rung in scene(files).rungs}
+    runs: dict[str, list[Curve]] = {}
+    for curve in files.rung_curves:
+        runs.setdefault(curve.name, []).append(curve)
+    names = sorted(runs, key=lambda name: (params.get(name, math.inf), name))
     drawn = [
-        Trace(
-            figures.count(params[curve.name]) if curve.name in params else curve.name,
-            shade(index, len(curves)),
-            thin(curve.train),
-            curve.heldout,
-        )
-        for index, curve in enumerate(curves)
+        _trace_of(runs[name], figures.count(params[name]) if name in params else name, shade(index, len(names)))
+        for index, name in enumerate(names)
     ]
     if files.target_curve:
         size = files.forecast.record("target").number("params")
-        name = "target" if size is None else figures.count(size)
-        drawn.append(Trace(name, "hot", thin(files.target_curve.train), files.target_curve.heldout))
+        drawn.append(_trace_of([files.target_curve], "target" if size is None else figures.count(size), "hot"))
     return tuple(drawn)
 
 
-def thin(points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+def _trace_of(runs: list[Curve], name: str, style: str) -> Trace:
+    return Trace(name, style, tuple(thin(run.train) for run in runs), tuple(run.heldout for run in runs))
+
+
+def thin(points: Series) -> Series:
     """Means of neighbours, evenly spaced in the logarithm of tokens, so that noise does not hide the curve."""
-    if not points:
-        return ()
-    first, last = min(x for x, _ in points), max(x for x, _ in points)
-    width = math.log(last / first) / _BUCKETS or 1.0
     buckets: dict[int, list[tuple[float, float]]] = {}
-    for x, y in points:
-        buckets.setdefault(min(int(math.log(x / first) / width), _BUCKETS - 1), []).append((x, y))
+    for tokens, loss in points:
+        buckets.setdefault(math.ceil(math.log10(tokens) * _BUCKETS_PER_DECADE), []).append((tokens, loss))
     kept = []
     for index in sorted(buckets):
         members = buckets[index]
-        kept.append((members[-1][0], math.fsum(y for _, y in members) / len(members)))
+        kept.append((members[-1][0], math.fsum(loss for _, loss in members) / len(members)))
     return tuple(kept)
 
 
@@ -79,7 +87,7 @@ NARROW = Layout(440, 480, Box(44, 34, 372, 414))
 
 def draw(drawn: tuple[Trace, ...], language: Language, layout: Layout) -> Markup:
     """The picture as an SVG element: thin lines are training loss, thick ones held-out loss."""
-    everything = [point for trace in drawn for point in (*trace.train, *trace.heldout)]
+    everything = [point for trace in drawn for series in (*trace.train, *trace.heldout) for point in series]
     assert everything
     box = layout.plot
     low = min(y for _, y in everything)
@@ -124,20 +132,21 @@ def _axes(x: LogAxis, y: LogAxis, box: Box, language: Language) -> Markup:
 
 def _trace(trace: Trace, x: LogAxis, y: LogAxis, language: Language) -> Markup:
     parts = []
-    if len(trace.train) > 1:
-        parts.append(path([(x(tokens), y(loss)) for tokens, loss in trace.train], f"curve {trace.style}"))
-    if len(trace.heldout) > 1:
-        parts.append(path([(x(tokens), y(loss)) for tokens, loss in trace.heldout], f"heldout {trace.style}"))
-    for tokens, loss in trace.heldout:
-        tip = tr("curves.tip", name=trace.name, tokens=figures.count(tokens), loss=figures.loss(loss)).say(language)
-        spot = svg.element("circle", cx=x(tokens), cy=y(loss), r=2.5, class_=f"dot {trace.style}", data_tip=tip)
-        parts.append(spot)
+    for series, style in [(run, "curve") for run in trace.train] + [(run, "heldout") for run in trace.heldout]:
+        if len(series) > 1:
+            parts.append(path([(x(tokens), y(loss)) for tokens, loss in series], f"{style} {trace.style}"))
+    for run in trace.heldout:
+        for tokens, loss in run:
+            tip = tr("curves.tip", name=trace.name, tokens=figures.count(tokens), loss=figures.loss(loss)).say(language)
+            # Only the end of a run is a visible dot; the others answer the pointer.
+            style = f"dot {trace.style}" if (tokens, loss) == run[-1] else "hit"
+            parts.append(svg.element("circle", cx=x(tokens), cy=y(loss), r=4, class_=style, data_tip=tip))
     return group(*parts)
 
 
 def _names(drawn: tuple[Trace, ...], x: LogAxis, y: LogAxis, box: Box) -> Markup:
     """Each run's size at the right edge of the plot, level with where its curve ends, tied to it by a leader."""
-    ends = [(trace.heldout or trace.train)[-1] for trace in drawn]
+    ends = [trace.end for trace in drawn]
     places = svg.spread([y(loss) for _, loss in ends], 19, box.top + 8, box.bottom - 6)
     parts = []
     for trace, (tokens, loss), place in zip(drawn, ends, places, strict=True):

@@ -78,7 +78,10 @@ STEPS = ("corpus", "tokens", "ladder", "fit", "forecast", "pretrain", "verdict",
 
 @dataclass(frozen=True)
 class Curve:
-    """One training run's metrics: training loss and held-out loss by tokens seen."""
+    """One training run's metrics: training loss and held-out loss by tokens seen.
+
+    A rung has several: its trunk, and the cooldowns that branch off it.
+    """
 
     name: str
     """The rung's name, or `target`."""
@@ -175,8 +178,8 @@ def read_run(folder: Path) -> RunFiles:
         target_curve=_curve("target", lines("pretrain/metrics.jsonl")),
         rung_curves=tuple(
             curve
-            for path in sorted(folder.glob("ladder/*/metrics.jsonl"))
-            if (curve := _curve(path.parent.name, lines(str(path.relative_to(folder)))))
+            for path in sorted(folder.glob("ladder/*/**/metrics.jsonl"))
+            if (curve := _curve(path.relative_to(folder).parts[1], lines(str(path.relative_to(folder)))))
         ),
         step_seconds=_step_seconds(record),
         damaged=tuple(dict.fromkeys(damaged)),

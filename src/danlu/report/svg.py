@@ -104,13 +104,15 @@ class LogAxis:
 
     def ticks(self, most: int) -> list[float]:
         """Round values for a label each: at most `most`, evenly enough to the eye."""
-        if self.high / self.low > 2.6:
-            for steps in _STEPS:
-                values = [step * 10.0**power for power in self._decades() for step in steps]
-                kept = [value for value in values if self.inside(value)]
-                if len(kept) <= most:
-                    return kept
-        return linear_ticks(self.low, self.high, most)
+        if self.high / self.low <= 2.6:
+            return linear_ticks(self.low, self.high, most)
+        for steps in _STEPS:
+            kept = [
+                step * 10.0**power for power in self._decades() for step in steps if self.inside(step * 10.0**power)
+            ]
+            if len(kept) <= most:
+                return kept
+        return kept[:: math.ceil(len(kept) / most)]
 
     def _decades(self) -> range:
         return range(math.floor(math.log10(self.low)), math.floor(math.log10(self.high)) + 1)

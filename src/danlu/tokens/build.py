@@ -80,8 +80,8 @@ def build_tokens(corpus: Path, config: TokensConfig, out: Path, report: Progress
     del texts
     with writing(out):
         save_tokenizer(tokenizer, out / "tokenizer")
-        train = _write_split(corpus, "train", summary.train_bytes, out, report)
-        heldout = _write_split(corpus, "heldout", summary.heldout_bytes, out, report)
+        train = tokenise(corpus, "train", out / "tokenizer", out / "train", report)
+        heldout = tokenise(corpus, "heldout", out / "tokenizer", out / "heldout", report)
         tokens = TokensSummary(
             vocab_size=train.vocab_size,
             tokenizer_sha256=train.tokenizer_sha256,
@@ -100,13 +100,20 @@ def build_tokens(corpus: Path, config: TokensConfig, out: Path, report: Progress
     return tokens
 
 
-def _write_split(corpus: Path, split: Split, total: int, out: Path, report: Progress) -> TokenIndex:
-    tokenizer = load_tokenizer(out / "tokenizer")
+def tokenise(corpus: Path, split: Split, tokenizer_folder: Path, out: Path, report: Progress) -> TokenIndex:
+    """Write one side of a corpus as shards of tokens. Of the held-out side, the index keeps where each document lies.
+
+    Raises:
+        DanluError: the corpus or the tokenizer is missing or damaged.
+    """
+    summary = read_summary(corpus)
+    total = summary.train_bytes if split == "train" else summary.heldout_bytes
+    tokenizer = load_tokenizer(tokenizer_folder)
     writer = TokenWriter(
-        out / split,
+        out,
         vocab_size=tokenizer.get_vocab_size(),
         eos_id=token_id(tokenizer, END_OF_TEXT),
-        tokenizer_sha256=sha256_file(out / "tokenizer" / "tokenizer.json"),
+        tokenizer_sha256=sha256_file(tokenizer_folder / "tokenizer.json"),
         keep_spans=split == "heldout",
     )
     done = 0

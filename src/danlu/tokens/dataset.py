@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from danlu.common.errors import DanluError
 from danlu.common.files import sha256_file
+from danlu.tokens.order import Permutation
 from danlu.tokens.shards import DocumentSpan, TokenIndex, read_index
 
+_PIECE = 2048  # tokens of an excerpt that lay together
 _REMEDY = "Remove the tokens folder and run the same command again: the tokens are then made anew from the corpus."
 
 
@@ -66,3 +68,35 @@ class TokenDataset:
         if len(parts) == 1:
             return parts[0]
         return np.concatenate(parts) if parts else np.empty(0, self.dtype)
+
+
+class Excerpt:
+    """So many tokens of a dataset as one shorter sequence: what a smaller corpus of the same kind would give.
+
+    It is made of pieces of 2,048 tokens from random places, so that every source has its share and few sequences hold a
+    seam. Of two excerpts with the same seed, the longer begins with the shorter.
+
+    Args:
+        num_tokens: its length; at most the dataset's.
+    """
+
+    def __init__(self, dataset: TokenDataset, num_tokens: int, seed: int) -> None:
+        assert 0 < num_tokens <= dataset.num_tokens
+        self.num_tokens = num_tokens
+        self._dataset = dataset
+        pieces = -(-dataset.num_tokens // _PIECE)
+        order = Permutation(pieces - 1, (seed, 0, 1))(np.arange(pieces - 1)) if pieces > 1 else np.empty(0, np.int64)
+        # The last piece, which may be shorter, comes last.
+        self._starts: list[int] = [*(order * _PIECE).tolist(), (pieces - 1) * _PIECE]
+
+    def slice(self, start: int, stop: int) -> NDArray[np.integer]:
+        """Tokens start..stop-1 of the excerpt, (stop - start,)."""
+        assert 0 <= start <= stop <= self.num_tokens
+        parts = []
+        while start < stop:
+            piece, inside = divmod(start, _PIECE)
+            length = min(stop - start, _PIECE - inside)
+            begin = self._starts[piece] + inside
+            parts.append(self._dataset.slice(begin, begin + length))
+            start += length
+        return np.concatenate(parts) if parts else np.empty(0, self._dataset.dtype)

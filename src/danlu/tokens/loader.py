@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danlu.common.errors import DanluError
-from danlu.tokens.dataset import TokenDataset
+from danlu.tokens.dataset import Excerpt, TokenDataset
 from danlu.tokens.order import Permutation
 
 
@@ -23,22 +23,25 @@ class Loader:
     Args:
         seq_len: inputs a sequence (tokens).
         seed: of the order.
+        unique_tokens: draw from an excerpt of so many tokens, as if the corpus were that small; None: from all.
 
     Raises:
         DanluError: the stream is shorter than two sequences.
     """
 
-    def __init__(self, dataset: TokenDataset, seq_len: int, seed: int) -> None:
+    def __init__(self, dataset: TokenDataset, seq_len: int, seed: int, unique_tokens: int | None = None) -> None:
         assert seq_len > 0
         assert seed >= 0
-        self._dataset = dataset
+        self._tokens: TokenDataset | Excerpt = dataset
+        if unique_tokens is not None and unique_tokens < dataset.num_tokens:
+            self._tokens = Excerpt(dataset, unique_tokens, seed)
         self._seq_len = seq_len
         self._seed = seed
-        self.sequences_per_epoch = max(0, dataset.num_tokens // seq_len - 1)
+        self.sequences_per_epoch = max(0, self._tokens.num_tokens // seq_len - 1)
         """Sequences in an epoch, the same in each."""
         if self.sequences_per_epoch == 0:
             raise DanluError(
-                f"the corpus has {dataset.num_tokens:,} tokens to train on, fewer than two sequences of {seq_len:,}.",
+                f"there are {self._tokens.num_tokens:,} tokens to train on, fewer than two sequences of {seq_len:,}.",
                 "Give more text or a shorter context.",
             )
 
@@ -65,7 +68,7 @@ class Loader:
         self.require(count)
         tokens = np.empty((count, self._seq_len + 1), np.int64)
         for row, start in enumerate(self._starts(first, count).tolist()):
-            tokens[row] = self._dataset.slice(start, start + self._seq_len + 1)
+            tokens[row] = self._tokens.slice(start, start + self._seq_len + 1)
         return tokens
 
     def _starts(self, first: int, count: int) -> NDArray[np.int64]:

@@ -54,5 +54,5 @@ def hyperparameters(model: ModelConfig, tokens: int, config: TrainingConfig) -> 
         lr=config.lr or 0.02,
         table_lr=config.table_lr or 0.005,
         weight_decay=0.0 if config.weight_decay is None else config.weight_decay,
-        schedule=Schedule(steps, min(warmup, steps // 2), round(config.cooldown * steps)),
+        schedule=Schedule(steps, warmup, round(config.cooldown * steps)),
     )

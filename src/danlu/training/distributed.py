@@ -78,6 +78,6 @@ def shard(model: Transformer, world: World, device: torch.device) -> Transformer
         assert isinstance(layer, nn.Module)
         fully_shard(layer, mesh=mesh, mp_policy=policy)
     fully_shard(model, mesh=mesh, mp_policy=policy)
-    for method in ("loss", "token_losses", "hidden"):
+    for method in ("loss", "token_losses"):
         register_fsdp_forward_method(model, method)
     return model

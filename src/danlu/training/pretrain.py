@@ -60,8 +60,8 @@ class PretrainResult:
 
     loss: float
     """Held-out loss at the end (nats a token); the last training loss where there was no evaluation."""
-    loss_se: float
-    """Its standard error."""
+    loss_se: float | None
+    """Its standard error; None where there was no evaluation."""
     steps: int
     """Optimizer steps."""
     tokens: int
@@ -113,6 +113,7 @@ def pretrain(
     evaluate: Evaluate | None = None,
     start: Path | None = None,
     pins: Sequence[int] = (),
+    unique_tokens: int | None = None,
     label: str = "pretrain",
 ) -> tuple[Transformer, PretrainResult]:
     """Train a model of a shape for a number of tokens. Called again after an interruption, it continues.
@@ -124,6 +125,7 @@ def pretrain(
         evaluate: measures the held-out loss now and then and at the end.
         start: a checkpoint of a longer run of the same shape to begin from, instead of step 0.
         pins: steps whose checkpoints are kept, for runs that branch off.
+        unique_tokens: train on a random choice of only so many distinct tokens; None: on all.
 
     Raises:
         DanluError: too few tokens for a batch, a damaged checkpoint, a loss that is not finite, a full disk.
@@ -133,7 +135,7 @@ def pretrain(
     world, device = engine.world, engine.device
     hyper = hyperparameters(model_config, horizon_tokens, config)
     schedule = hyper.schedule
-    loader = Loader(TokenDataset(tokens / "train"), config.context, config.seed)
+    loader = Loader(TokenDataset(tokens / "train"), config.context, config.seed, unique_tokens)
     loader.require(hyper.batch_tokens // config.context)
 
     reset_peak_memory(device)
@@ -144,20 +146,20 @@ def pretrain(
     checkpoints.pinned.update(pins)
 
     step, seconds, skipped = 0, 0.0, 0
+    loss, loss_se = float("nan"), None
     done = checkpoints.steps()
     if done or start:
         begun = checkpoints if done else Checkpoints((start or out).parent, 1, world)
         step = done[-1] if done else int((start or out).name.removeprefix("step-"))
         progress = begun.load(step, state)
         if done:
-            seconds, skipped = progress["seconds"], progress["skipped"]
+            seconds, skipped, loss = progress["seconds"], progress["skipped"], progress["loss"]
             report(f"Continuing {label} from step {step} of {schedule.steps}.")
 
     flops_per_token = model_config.flops_per_token(config.context)
     peak = measured_peak(device, engine.dtype) * world.size
     first_step, seconds_before = step, seconds
     evaluation_steps = _evenly(config.evaluations, schedule.steps) if evaluate else set()
-    loss, loss_se = float("nan"), float("nan")
     metrics, timing = _journals(out, step, world)
     steps = train_steps(
         model,
@@ -194,7 +196,7 @@ def pretrain(
             due = time.monotonic() - saved > config.checkpoint_seconds or stop or step in checkpoints.pinned
             at_end = step == schedule.steps
             if _agreed(due or at_end or step in evaluation_steps, world, device):
-                checkpoints.save(step, state, {"seconds": seconds, "skipped": skipped})
+                checkpoints.save(step, state, {"seconds": seconds, "skipped": skipped, "loss": loss})
                 saved = time.monotonic()
             if step in evaluation_steps and not at_end:
                 assert evaluate
@@ -260,7 +262,7 @@ def _micro_batches(
         if data is None or count < wanted:
             filler = torch.full((wanted - count, config.context + 1), 0, dtype=torch.int64)
             data = filler if data is None else torch.cat([data, filler])
-        inputs, targets = data[:, :-1].contiguous(), data[:, 1:].contiguous()
+        inputs, targets = data[:, :-1].contiguous(), data[:, 1:].clone()
         targets[count:] = _IGNORED
         yield TokenBatch(inputs.to(engine.device), targets.to(engine.device), count * config.context)
 

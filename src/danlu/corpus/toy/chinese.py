@@ -1,11 +1,25 @@
 """The Chinese voice."""
 
+from collections.abc import Iterator
+
 from danlu.corpus.toy.chooser import Choice
 from danlu.corpus.toy.state import Actor, Beast, Thing
 from danlu.corpus.toy.voice import ADJECTIVE_AGAIN, THING_AGAIN, Voice
-from danlu.corpus.toy.world import NUMBERS_ZH, TIMES, Act, Description, Noun, Phrase, Place, Spot, Time, Weather
+from danlu.corpus.toy.world import (
+    NUMBERS_ZH,
+    TIMES,
+    Act,
+    Category,
+    Description,
+    Noun,
+    Phrase,
+    Place,
+    Spot,
+    Time,
+    Weather,
+)
 
-LEAD = Choice({"": 9, "然后，": 2, "接着，": 1, "不久，": 0.6})
+LEAD = Choice({"": 6, "然后，": 2, "接着，": 1, "不久，": 1, "后来，": 1, "这时，": 0.7})
 OPENING = Choice({0: 3, 1: 2, 2: 1})
 MEETING = Choice({0: 3, 1: 2, 2: 2})
 FIRST = Choice({True: 3, False: 2})
@@ -18,6 +32,10 @@ DAY = Choice({"美好": 3, "愉快": 2, "快乐": 1})
 
 class Chinese(Voice):
     """Tells a story in Chinese."""
+
+    QUESTION = ("问：", "答：")
+    COMMA = "、"
+    AND = "和"
 
     # Pieces of sentences
 
@@ -36,9 +54,9 @@ class Chinese(Voice):
         lead = self._lead(adverb)
         self.parts.append(lead + (("她" if x.female else "他") if self._pronoun(x) else x.person.zh))
 
-    def _begin_with(self, words: str) -> None:
+    def _begin_with(self, words: str, adverb: bool = False) -> None:
         """Start a sentence with other words."""
-        self.parts.append(self._lead(False) + words)
+        self.parts.append(self._lead(adverb) + words)
 
     def _end(self, text: str, subject: Actor | None, other: Actor | None = None, it: Thing | None = None) -> None:
         """Close a sentence, and remember whom and what it named."""
@@ -71,6 +89,10 @@ class Chinese(Voice):
         if t.double or about.plain or self.choose.pick(ADJECTIVE_AGAIN):
             return about.zh
         return about.noun.zh
+
+    def exactly(self, t: Thing) -> str:
+        """A known thing in no more words than tell it apart."""
+        return t.about.zh if t.double else t.noun.zh
 
     def _of(self, place: Place) -> str:
         """Before a spot: whose place it is of, unless that is the place named last."""
@@ -106,16 +128,20 @@ class Chinese(Voice):
             self.here = y.place
             self._end(f"在{y.place.zh_at}。", y)
 
-    def lies(self, t: Thing) -> None:
-        place, spot = t.place, t.spot
-        assert place is not None
-        assert spot is not None
+    def lie(self, spot: Spot, place: Place, number: int, things: Iterator[Thing]) -> None:
         self._begin_with(self._of(place) + spot.zh)
-        self._end(f"{'有' if self.choose.pick(FIRST) else '放着'}{t.about.zh_a}。", None, None, t)
+        self.parts.append("有" if self.choose.pick(FIRST) else "放着")
+        it = self._tell_new(number, things)
+        self._end("。", None, None, it)
 
-    def owns(self, x: Actor, t: Thing) -> None:
+    def owns(self, x: Actor, number: int, things: Iterator[Thing]) -> None:
         self._begin(x)
-        self._end(f"{'有' if self.choose.pick(FIRST) else '拿着'}{t.about.zh_a}。", x, None, t)
+        self.parts.append("有" if self.choose.pick(FIRST) else "拿着")
+        it = self._tell_new(number, things)
+        self._end("。", x, None, it)
+
+    def _new(self, t: Thing) -> str:
+        return t.about.zh_a
 
     # Moving, and what people do
 
@@ -141,15 +167,16 @@ class Chinese(Voice):
         else:
             self._say(x, f"{y.person.zh}，你好！", y)
 
-    def does(self, x: Actor, what: Phrase | Description) -> None:
+    def does(self, x: Actor, objects: list[Phrase] | list[Description]) -> None:
         self._begin(x, True)
         place = "" if self.here is x.place else f"在{x.place.zh_at}"
         self.here = x.place
-        act, words = x.place.act, what.zh if isinstance(what, Phrase) else what.zh_a
+        act = x.place.act
+        words = self.listed([what.zh if isinstance(what, Phrase) else what.zh_a for what in objects])
         self._end(f"{place}{act.zh}{words}{act.zh_end}。", x)
 
     def tires(self, x: Actor) -> None:
-        self._begin(x)
+        self._begin(x, True)
         self._end("累了。" if self.choose.pick(FIRST) else "觉得很累。", x)
 
     def rests(self, x: Actor) -> None:
@@ -228,7 +255,7 @@ class Chinese(Voice):
         self._end(f"{use.zh}{self.the_thing(t)}{use.zh_end}。", x, None, t)
 
     def plays(self, x: Actor, y: Actor, t: Thing) -> None:
-        self._begin_with(f"{x.person.zh}和{y.person.zh}")
+        self._begin_with(f"{x.person.zh}和{y.person.zh}", True)
         self._end(f"一起玩{self.the_thing(t)}。", x, y, t)
 
     def laugh(self, x: Actor, y: Actor) -> None:
@@ -253,13 +280,13 @@ class Chinese(Voice):
         self._end(f"没有接住，{t.noun.zh}掉在了{t.spot.zh}。", y, None, t)
 
     def breaks(self, x: Actor, t: Thing) -> None:
-        self._begin(x)
+        self._begin(x, True)
         self._end(f"不小心把{self._the(t)}打碎了。", x)
 
     # Wishes
 
     def wants(self, x: Actor, t: Thing) -> None:
-        self._begin(x)
+        self._begin(x, True)
         self._end(f"想要{self.the_thing(t)}。", x, None, t)
 
     def fetches(self, x: Actor, t: Thing) -> None:
@@ -280,13 +307,14 @@ class Chinese(Voice):
         self._end("说：“不行，这是我的。”", y, x, self.it)
 
     def hungers(self, x: Actor) -> None:
-        self._begin(x)
+        self._begin(x, True)
         self._end("饿了。" if self.choose.pick(FIRST) else "觉得很饿。", x)
 
-    def buys(self, x: Actor, t: Thing) -> None:
-        self._begin(x)
+    def buys(self, x: Actor, t: Thing, there: bool) -> None:
+        self._begin(x, True)
         self.here = x.place
-        self._end(f"去{x.place.zh}买了{t.about.zh_a}。", x, None, t)
+        went = "" if there else f"去{x.place.zh}"
+        self._end(f"{went}买了{t.about.zh_a}。", x, None, t)
 
     def eats(self, x: Actor, t: Thing) -> None:
         self._begin(x, True)
@@ -302,7 +330,7 @@ class Chinese(Voice):
         self._end("不饿了。" if self.choose.pick(FIRST) else "吃饱了。", x)
 
     def loses(self, x: Actor, t: Thing) -> None:
-        self._begin(x)
+        self._begin(x, True)
         self._end(f"找不到{'她' if x.female else '他'}那{t.noun.measure}{t.about.zh}了。", x, None, t)
 
     def searches(self, x: Actor, spot: Spot) -> None:
@@ -330,7 +358,8 @@ class Chinese(Voice):
 
     # Counting
 
-    def _number(self, number: int) -> str:
+    def number_of(self, number: int) -> str:
+        """So many of what the story counts."""
         noun = self.counted
         assert noun is not None
         return f"{'两' if number == 2 else NUMBERS_ZH[number]}{noun.measure}{noun.zh}"
@@ -338,32 +367,32 @@ class Chinese(Voice):
     def has_some(self, x: Actor, noun: Noun) -> None:
         self.counted = noun
         self._begin(x)
-        self._end(f"有{self._number(x.count)}。", x)
+        self._end(f"有{self.number_of(x.count)}。", x)
 
     def shares(self, x: Actor, y: Actor, number: int) -> None:
         self._begin(x, True)
         gave = "给了" if self.choose.pick(FIRST) else "送给"
-        self._end(f"{gave}{self._whom(x, y)}{self._number(number)}。", x, y)
+        self._end(f"{gave}{self._whom(x, y)}{self.number_of(number)}。", x, y)
 
     def gains(self, x: Actor, number: int) -> None:
         self._begin(x, True)
-        self._end(f"又找到了{self._number(number)}。", x)
+        self._end(f"又找到了{self.number_of(number)}。", x)
 
     def drops(self, x: Actor, number: int) -> None:
         self._begin(x, True)
-        self._end(f"丢了{self._number(number)}。", x)
+        self._end(f"丢了{self.number_of(number)}。", x)
 
     def tallies(self, x: Actor, y: Actor | None) -> None:
         self._begin_with(f"现在{x.person.zh}")
-        text = f"有{self._number(x.count)}"
+        text = f"有{self.number_of(x.count)}"
         if y is not None:
-            text += f"，{y.person.zh}有{self._number(y.count)}"
+            text += f"，{y.person.zh}有{self.number_of(y.count)}"
         self._end(text + "。", x, y)
 
     # Weather and animals
 
     def rains(self) -> None:
-        self._begin_with(self.choose.pick(RAIN))
+        self._begin_with(self.choose.pick(RAIN), True)
         self._end("。", None)
 
     def shelters(self, x: Actor, t: Thing) -> None:
@@ -372,17 +401,16 @@ class Chinese(Voice):
 
     def flees(self, xs: list[Actor]) -> None:
         x = xs[0]
-        names = "和".join("、".join(y.person.zh for y in group) for group in (xs[:-1], xs[-1:]) if group)
-        self._begin_with(names)
+        self._begin_with(self.listed([y.person.zh for y in xs]))
         self.here = x.place
         self._end(f"跑进了{x.place.zh}。", x if len(xs) < 3 else None, xs[1] if len(xs) == 2 else None)
 
     def clears(self) -> None:
-        self._begin_with("太阳")
+        self._begin_with("太阳", True)
         self._end("出来了。", None)
 
     def comes(self, beast: Beast) -> None:
-        self._begin_with(beast.about.zh_a)
+        self._begin_with(beast.about.zh_a, True)
         self.here = beast.place
         self._end(f"{'来到了' if self.choose.pick(FIRST) else '跑到了'}{beast.place.zh}。", None)
 
@@ -440,3 +468,22 @@ class Chinese(Voice):
     def good_day(self) -> None:
         self._begin_with("这是")
         self._end(f"{self.choose.pick(DAY)}的一天。", None)
+
+    # Exercises
+
+    def adds(self, first: int, second: int) -> None:
+        self._equation(first, "加", second, first + second)
+
+    def subtracts(self, first: int, second: int) -> None:
+        self._equation(first, "减", second, first - second)
+
+    def _equation(self, first: int, sign: str, second: int, result: int) -> None:
+        self._begin_with(NUMBERS_ZH[first])
+        self._end(f"{sign}{NUMBERS_ZH[second]}等于{NUMBERS_ZH[result]}。", None)
+
+    def names(self, category: Category, number: int, members: Iterator[Phrase]) -> None:
+        number_of = f"{'两' if number == 2 else NUMBERS_ZH[number]}{category.zh}："
+        self._begin_with(number_of if self.choose.pick(FIRST) else f"这里有{number_of}")
+        for left, member in zip(range(number - 1, -1, -1), members, strict=True):
+            self.parts.append(member.zh + self._separator(left))
+        self._end("。", None)

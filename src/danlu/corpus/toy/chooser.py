@@ -6,71 +6,66 @@ from bisect import bisect
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import accumulate
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
-ZIPF = 0.75
-"""Exponent of the ranked choices at entropy 0.5; smaller than natural text's 1, for the world is small."""
-
 
 class Choice(Generic[T]):
-    """Options with weights: data, written down once; a `Chooser` draws from it.
+    """Options with weights: data, written down once; a `Chooser` draws from it."""
 
-    Args:
-        weights: an option's weight (positive, not normalised).
-        fixed: whether the entropy knob leaves the weights alone.
-    """
+    __slots__ = ("options", "steady", "weights")
 
-    __slots__ = ("fixed", "options", "weights")
+    def __init__(self, weights: Mapping[T, float], *, steady: bool = False) -> None:
+        self.options = tuple(weights)
+        self.steady = steady
+        """Whether these are shares that the entropy knob must not touch."""
+        self.weights: tuple[float, ...] | None = tuple(weights.values())
+        """An option's weight (positive, not normalised); None where it falls with the option's rank."""
 
-    def __init__(self, weights: Mapping[T, float] | Iterable[tuple[T, float]], *, fixed: bool = False) -> None:
-        pairs = list(weights.items() if isinstance(weights, Mapping) else weights)
-        assert pairs
-        assert all(weight > 0 for _, weight in pairs)
-        self.options = tuple(option for option, _ in pairs)
-        self.weights = tuple(weight for _, weight in pairs)
-        self.fixed = fixed
+    def mask(self, but: Iterable[object] = ()) -> int:
+        """The bits of its options, except some."""
+        bits = (1 << len(self.options)) - 1
+        for option in but:
+            bits &= ~(1 << self.options.index(option))
+        return bits
 
 
 def ranked(options: Iterable[T]) -> Choice[T]:
-    """A choice whose weights fall as a power of the rank (Zipf's law): the first option is the most frequent."""
-    return Choice((option, rank**-ZIPF) for rank, option in enumerate(options, start=1))
+    """A choice by Zipf's law, whose exponent the entropy knob sets: the first option is the most frequent."""
+    choice = Choice(dict.fromkeys(options, 1.0))
+    choice.weights = None
+    return choice
 
 
 @cache
 def _ranks(count: int) -> Choice[int]:
-    return ranked(range(count))
+    return Choice({rank: 1 / (rank + 1) for rank in range(count)})
 
 
-_Table = tuple[tuple[T, ...], list[float], list[float]]  # options, cumulative probabilities, logarithms
-
-
-def _table(options: Sequence[T], weights: Sequence[float], power: float) -> "_Table[T]":
-    tempered = [weight**power for weight in weights]
-    total = math.fsum(tempered)
-    cumulative = list(accumulate(weight / total for weight in tempered))
-    # The last step may miss 1 by rounding, and a draw lies in [0, 1).
-    cumulative[-1] = 1.0
-    return tuple(options), cumulative, [math.log(weight / total) for weight in tempered]
+_Table: TypeAlias = tuple[tuple[object, ...], list[float], list[float]]
+"""Options, their cumulative probabilities, the logarithms of their probabilities."""
 
 
 class Chooser:
     """Draws options and adds up the logarithms of their probabilities.
 
-    The entropy knob e in [0, 1] turns weights w into probabilities proportional to w^(4(1-e)^2): as written at 0.5,
-    uniform at 1, fourth powers at 0. The entropy of such a family grows with e (its derivative is the variance of log w,
-    times a positive factor), choice by choice.
+    The entropy knob e in [0, 1] evens out the choices among words of a sort (names, places, things, colours, ...):
+    their probabilities fall with the rank to the power sqrt(2(1-e)); at 0.5 that is 1, Zipf's law as in natural text,
+    and at 1 all are alike. The entropy of such a choice grows with e, for its derivative by the exponent s is -s times
+    the variance of log rank. What happens and how sentences are built has weights of its own; the knob raises these to
+    a power that falls from 3 at e = 0 to 1 at 0.5 and stays: evened out, they would make texts longer, not richer.
 
     One draw of `random.Random` a choice; its `seed(int)` and `random()` give the same numbers on every platform and
     version of Python, by the library's promise.
     """
 
-    __slots__ = ("_power", "_random", "_source", "_tables", "logprob")
+    __slots__ = ("_exponent", "_power", "_random", "_source", "_tables", "logprob")
 
     def __init__(self, entropy: float) -> None:
-        self._power = 4.0 * (1.0 - entropy) ** 2
-        self._tables: dict[object, _Table[object]] = {}
+        self._exponent = math.sqrt(2.0 * (1.0 - entropy))
+        self._power = 1.0 + 4.0 * max(0.0, 0.5 - entropy)
+        self._tables: dict[object, _Table] = {}
         self._source = random.Random()
         self._random = self._source.random
         self.logprob = 0.0
@@ -83,32 +78,36 @@ class Chooser:
 
     def pick(self, choice: Choice[T]) -> T:
         """One of the choice's options."""
-        table: _Table[T] | None = self._tables.get(choice)  # type: ignore[assignment]
-        if table is None:
-            table = self._remember(choice, choice.options, choice)
-        options, cumulative, logs = table
+        options, cumulative, logs = self._tables.get(choice) or self._table(choice, choice)
         index = bisect(cumulative, self._random())
         self.logprob += logs[index]
-        return options[index]
+        return options[index]  # type: ignore[return-value]
 
     def among(self, choice: Choice[T], mask: int) -> T:
         """One of the choice's options whose bit is set in `mask` (bit i: option i), their weights normalised anew."""
-        table: _Table[T] | None = self._tables.get((choice, mask))  # type: ignore[assignment]
-        if table is None:
-            options = [option for i, option in enumerate(choice.options) if mask >> i & 1]
-            table = self._remember((choice, mask), options, choice, mask)
-        options_left, cumulative, logs = table
+        key = (choice, mask)
+        options, cumulative, logs = self._tables.get(key) or self._table(key, choice, mask)
         index = bisect(cumulative, self._random())
         self.logprob += logs[index]
-        return options_left[index]
+        return options[index]  # type: ignore[return-value]
 
     def one_of(self, options: Sequence[T]) -> T:
         """One of a few options, the earlier the likelier. A single option takes no draw."""
         count = len(options)
         return options[0] if count == 1 else options[self.pick(_ranks(count))]
 
-    def _remember(self, key: object, options: Sequence[T], choice: Choice[T], mask: int = -1) -> _Table[T]:
-        weights = [weight for i, weight in enumerate(choice.weights) if mask >> i & 1]
-        table = _table(options, weights, 1.0 if choice.fixed else self._power)
-        self._tables[key] = table  # type: ignore[assignment]
+    def _table(self, key: object, choice: Choice[T], mask: int = -1) -> _Table:
+        """The table of a choice under this knob; kept, for it is asked again and again."""
+        if choice.weights is None:
+            weights = [rank**-self._exponent for rank in range(1, len(choice.options) + 1)]
+        else:
+            power = 1.0 if choice.steady else self._power
+            weights = [weight**power for weight in choice.weights]
+        allowed = [i for i in range(len(weights)) if mask >> i & 1]
+        total = math.fsum(weights[i] for i in allowed)
+        cumulative = list(accumulate(weights[i] / total for i in allowed))
+        cumulative[-1] = 1.0  # rounding must not leave a gap below 1
+        logs = [math.log(weights[i] / total) for i in allowed]
+        table = tuple(choice.options[i] for i in allowed), cumulative, logs
+        self._tables[key] = table
         return table

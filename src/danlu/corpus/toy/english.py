@@ -1,9 +1,11 @@
 """The English voice."""
 
+from collections.abc import Iterator
+
 from danlu.corpus.toy.chooser import Choice
 from danlu.corpus.toy.state import Actor, Beast, Thing
 from danlu.corpus.toy.voice import ADJECTIVE_AGAIN, THING_AGAIN, Voice
-from danlu.corpus.toy.world import NUMBERS, Act, Description, Noun, Phrase, Place, Spot, Time, Weather
+from danlu.corpus.toy.world import NUMBERS, Act, Category, Description, Noun, Phrase, Place, Spot, Time, Weather
 
 PRESENT = {
     "asked": "asks",
@@ -58,7 +60,7 @@ PAST = {form: form for form in PRESENT}
 TENSE = Choice({True: 4, False: 1})
 """Whether a story is told in the past tense."""
 
-LEAD = Choice({"": 9, "Then ": 2, "After that, ": 1, "Soon ": 0.6})
+LEAD = Choice({"": 6, "Then ": 2, "After that, ": 1, "Soon ": 1, "Later, ": 1, "Next, ": 0.7})
 OPENING = Choice({0: 3, 1: 2, 2: 1})
 MEETING = Choice({0: 3, 1: 2, 2: 2})
 FIRST = Choice({True: 3, False: 2})
@@ -72,6 +74,10 @@ DAY = Choice({"good": 3, "lovely": 2, "happy": 1})
 
 class English(Voice):
     """Tells a story in English, in the past or in the present tense."""
+
+    QUESTION = ("Question: ", "Answer: ")
+    COMMA = ", "
+    AND = " and "
 
     def begin(self) -> None:
         super().begin()
@@ -103,9 +109,9 @@ class English(Voice):
         else:
             self.parts.append(lead + ("She" if x.female else "He"))
 
-    def _begin_with(self, words: str) -> None:
+    def _begin_with(self, words: str, adverb: bool = False) -> None:
         """Start a sentence with other words, given as they stand in mid-sentence."""
-        lead = self._lead(False)
+        lead = self._lead(adverb)
         self.parts.append(lead + (words if len(lead) > 1 else words[0].upper() + words[1:]))
 
     def _end(self, text: str, subject: Actor | None, other: Actor | None = None, it: Thing | None = None) -> None:
@@ -145,6 +151,20 @@ class English(Voice):
             return about.the
         return about.the_short
 
+    def exactly(self, t: Thing) -> str:
+        """A known thing in no more words than tell it apart."""
+        return t.about.the if t.double else t.about.the_short
+
+    @property
+    def did(self) -> str:
+        """The auxiliary of questions."""
+        return "did" if self.past else "does"
+
+    @property
+    def finally_(self) -> str:
+        """When a question is about how things stand after the story."""
+        return "at the end" if self.past else "now"
+
     def _at(self, place: Place) -> str:
         """Where, unless it is the place named last."""
         if self.here is place:
@@ -180,22 +200,25 @@ class English(Voice):
         there = " there too" if self.here is y.place else self._at(y.place)
         self._end(f" {self.verbs['was']}{there}.", y)
 
-    def lies(self, t: Thing) -> None:
-        place, spot = t.place, t.spot
-        assert place is not None
-        assert spot is not None
+    def lie(self, spot: Spot, place: Place, number: int, things: Iterator[Thing]) -> None:
         was = self.verbs["was"]
         if self.choose.pick(FIRST):
-            self._begin_with("there")
-            self._end(f" {was} {t.about.a} {spot.en}{self._at(place)}.", None, None, t)
+            self._begin_with(f"there {was} ")
+            it = self._tell_new(number, things)
+            self._end(f" {spot.en}{self._at(place)}.", None, None, it)
         else:
-            self._begin_with(t.about.a)
-            self._end(f" {was} {spot.en}{self._at(place)}.", None, None, t)
+            self._begin_with(f"{spot.en}{self._at(place)} there {was} ")
+            it = self._tell_new(number, things)
+            self._end(".", None, None, it)
 
-    def owns(self, x: Actor, t: Thing) -> None:
+    def owns(self, x: Actor, number: int, things: Iterator[Thing]) -> None:
         self._begin(x)
-        had = self.verbs["had"] if self.choose.pick(FIRST) else f"{self.verbs['was']} holding"
-        self._end(f" {had} {t.about.a}.", x, None, t)
+        self.parts.append(f" {self.verbs['had']} " if self.choose.pick(FIRST) else f" {self.verbs['was']} holding ")
+        it = self._tell_new(number, things)
+        self._end(".", x, None, it)
+
+    def _new(self, t: Thing) -> str:
+        return t.about.a
 
     # Moving, and what people do
 
@@ -221,13 +244,13 @@ class English(Voice):
         else:
             self._say(x, f"Hello, {y.person.en}", y)
 
-    def does(self, x: Actor, what: Phrase | Description) -> None:
+    def does(self, x: Actor, objects: list[Phrase] | list[Description]) -> None:
         self._begin(x, True)
-        words = what.en if isinstance(what, Phrase) else what.a
+        words = self.listed([what.en if isinstance(what, Phrase) else what.a for what in objects])
         self._end(f" {self._act(x.place.act)} {words}{self._at(x.place)}.", x)
 
     def tires(self, x: Actor) -> None:
-        self._begin(x)
+        self._begin(x, True)
         self._end(f" {self.verbs[self.choose.pick(STATE)]} tired.", x)
 
     def rests(self, x: Actor) -> None:
@@ -312,7 +335,7 @@ class English(Voice):
 
     def plays(self, x: Actor, y: Actor, t: Thing) -> None:
         thing = self._the(t)
-        self._begin_with(f"{x.person.en} and {y.person.en}")
+        self._begin_with(f"{x.person.en} and {y.person.en}", True)
         self._end(f" {self.verbs['played']} with {thing}.", x, y, t)
 
     def laugh(self, x: Actor, y: Actor) -> None:
@@ -337,13 +360,13 @@ class English(Voice):
         self._end(f" {self.verbs['missed']} it, and it {self.verbs['fell']} down {t.spot.en}.", y, None, t)
 
     def breaks(self, x: Actor, t: Thing) -> None:
-        self._begin(x)
+        self._begin(x, True)
         self._end(f" {self.verbs['dropped']} {self._the(t)}, and it {self.verbs['broke']}.", x)
 
     # Wishes
 
     def wants(self, x: Actor, t: Thing) -> None:
-        self._begin(x)
+        self._begin(x, True)
         self._end(f" {self.verbs['wanted']} {self._the(t)}.", x, None, t)
 
     def fetches(self, x: Actor, t: Thing) -> None:
@@ -363,13 +386,14 @@ class English(Voice):
         self._say(y, "No, it is mine", x, self.it)
 
     def hungers(self, x: Actor) -> None:
-        self._begin(x)
+        self._begin(x, True)
         self._end(f" {self.verbs[self.choose.pick(STATE)]} hungry.", x)
 
-    def buys(self, x: Actor, t: Thing) -> None:
-        self._begin(x)
+    def buys(self, x: Actor, t: Thing, there: bool) -> None:
+        self._begin(x, True)
         self.here = x.place
-        self._end(f" {self.verbs['went']} to {x.place.to} and {self.verbs['bought']} {t.about.a}.", x, None, t)
+        went = "" if there else f" {self.verbs['went']} to {x.place.to} and"
+        self._end(f"{went} {self.verbs['bought']} {t.about.a}.", x, None, t)
 
     def eats(self, x: Actor, t: Thing) -> None:
         self._begin(x, True)
@@ -388,7 +412,7 @@ class English(Voice):
             self._end(f" {self.verbs['felt']} good again.", x)
 
     def loses(self, x: Actor, t: Thing) -> None:
-        self._begin(x)
+        self._begin(x, True)
         own = "her" if x.female else "his"
         self._end(f" {self.verbs['could not']} find {own} {t.about.en}.", x, None, t)
 
@@ -420,7 +444,8 @@ class English(Voice):
 
     # Counting
 
-    def _number(self, number: int, more: str = "") -> str:
+    def number_of(self, number: int, more: str = "") -> str:
+        """So many of what the story counts."""
         noun = self.counted
         assert noun is not None
         return f"{NUMBERS[number]}{more} {noun.en if number == 1 else noun.plural}"
@@ -428,37 +453,37 @@ class English(Voice):
     def has_some(self, x: Actor, noun: Noun) -> None:
         self.counted = noun
         self._begin(x)
-        self._end(f" {self.verbs['had']} {self._number(x.count)}.", x)
+        self._end(f" {self.verbs['had']} {self.number_of(x.count)}.", x)
 
     def shares(self, x: Actor, y: Actor, number: int) -> None:
         self._begin(x, True)
         gave = self.verbs["gave"]
         whom = self._whom(x, y)
         if self.choose.pick(FIRST):
-            self._end(f" {gave} {self._number(number)} to {whom}.", x, y)
+            self._end(f" {gave} {self.number_of(number)} to {whom}.", x, y)
         else:
-            self._end(f" {gave} {whom} {self._number(number)}.", x, y)
+            self._end(f" {gave} {whom} {self.number_of(number)}.", x, y)
 
     def gains(self, x: Actor, number: int) -> None:
         self._begin(x, True)
-        self._end(f" {self.verbs['found']} {self._number(number, ' more')}.", x)
+        self._end(f" {self.verbs['found']} {self.number_of(number, ' more')}.", x)
 
     def drops(self, x: Actor, number: int) -> None:
         self._begin(x, True)
-        self._end(f" {self.verbs['lost']} {self._number(number)}.", x)
+        self._end(f" {self.verbs['lost']} {self.number_of(number)}.", x)
 
     def tallies(self, x: Actor, y: Actor | None) -> None:
         had = self.verbs["had"]
         self._begin_with(f"now {x.person.en}")
-        text = f" {had} {self._number(x.count)}"
+        text = f" {had} {self.number_of(x.count)}"
         if y is not None:
-            text += f" and {y.person.en} {had} {self._number(y.count)}"
+            text += f" and {y.person.en} {had} {self.number_of(y.count)}"
         self._end(text + ".", x, y)
 
     # Weather and animals
 
     def rains(self) -> None:
-        self._begin_with("it")
+        self._begin_with("it", True)
         self._end(f" {self.verbs[self.choose.pick(BEGAN)]} to rain.", None)
 
     def shelters(self, x: Actor, t: Thing) -> None:
@@ -467,18 +492,17 @@ class English(Voice):
 
     def flees(self, xs: list[Actor]) -> None:
         x = xs[0]
-        names = " and ".join(", ".join(y.person.en for y in group) for group in (xs[:-1], xs[-1:]) if group)
-        self._begin_with(names)
+        self._begin_with(self.listed([y.person.en for y in xs]))
         self.here = x.place
         ran = self.verbs["ran"] if len(xs) == 1 else "ran" if self.past else "run"
         self._end(f" {ran} to {x.place.to}.", x if len(xs) < 3 else None, xs[1] if len(xs) == 2 else None)
 
     def clears(self) -> None:
-        self._begin_with("the sun")
+        self._begin_with("the sun", True)
         self._end(f" {self.verbs['came']} out.", None)
 
     def comes(self, beast: Beast) -> None:
-        self._begin_with(beast.about.a)
+        self._begin_with(beast.about.a, True)
         self.here = beast.place
         verb = "came" if self.choose.pick(FIRST) else "ran"
         self._end(f" {self.verbs[verb]} to {beast.place.to}.", None)
@@ -540,3 +564,22 @@ class English(Voice):
     def good_day(self) -> None:
         self._begin_with("it")
         self._end(f" {self.verbs['was']} a {self.choose.pick(DAY)} day.", None)
+
+    # Exercises
+
+    def adds(self, first: int, second: int) -> None:
+        self._equation(first, "plus", second, first + second)
+
+    def subtracts(self, first: int, second: int) -> None:
+        self._equation(first, "minus", second, first - second)
+
+    def _equation(self, first: int, sign: str, second: int, result: int) -> None:
+        self._begin_with(NUMBERS[first])
+        self._end(f" {sign} {NUMBERS[second]} is {NUMBERS[result]}.", None)
+
+    def names(self, category: Category, number: int, members: Iterator[Phrase]) -> None:
+        number_of = f"{NUMBERS[number]} {category.en}: "
+        self._begin_with(number_of if self.choose.pick(FIRST) else f"here are {number_of}")
+        for left, member in zip(range(number - 1, -1, -1), members, strict=True):
+            self.parts.append(member.en + self._separator(left))
+        self._end(".", None)

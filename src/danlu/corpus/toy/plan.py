@@ -6,31 +6,34 @@ somebody says where it is. So every choice can be read off the text.
 
 from danlu.corpus.toy.chooser import Choice, Chooser, ranked
 from danlu.corpus.toy.scene import PLACE_BIT, Scene
-from danlu.corpus.toy.state import Actor, Beast
+from danlu.corpus.toy.state import Actor, Beast, Thing
 from danlu.corpus.toy.steps import STEP, possible
 from danlu.corpus.toy.voice import Voice
-from danlu.corpus.toy.world import COUNTED, FOODS, PEOPLE, UMBRELLA, WEATHERS, Time
+from danlu.corpus.toy.world import COUNTED, FOODS, PEOPLE, UMBRELLA, WEATHERS, Place, Spot, Time
 
 PERSON = ranked(PEOPLE)
 PERSON_BIT = {person: 1 << i for i, person in enumerate(PEOPLE)}
 FOOD = ranked(FOODS)
 WEATHER = ranked(WEATHERS)
-START: Choice[Time] = Choice({"morning": 3, "afternoon": 1}, fixed=True)
+START: Choice[Time] = Choice({"morning": 3, "afternoon": 1})
 NEXT: dict[Time, Time] = {"morning": "afternoon", "afternoon": "evening"}
-NUM_PEOPLE = Choice({2: 4, 3: 2, 1: 1}, fixed=True)
-TOGETHER = Choice({True: 1, False: 1})
-NUM_THINGS = Choice({1: 3, 2: 4, 3: 1}, fixed=True)
-NEW = Choice({"thing": 6, "food": 2, "some": 1.5}, fixed=True)
-THING_OR_FOOD, ANYTHING = 3, 7
+NUM_PEOPLE = Choice({2: 6, 3: 3, 1: 1})
+TOGETHER = Choice({True: 2, False: 1})
+NUM_GROUPS = Choice({1: 2, 2: 4, 3: 1})
+"""Sentences that bring things into the scene."""
+NUM_THINGS = Choice({1: 3, 2: 2, 3: 1})
+"""Things in one of them."""
+IS_FOOD = Choice({False: 4, True: 1})
+SEVERAL = Choice({False: 4, True: 1})
 COUNTABLE = ranked(COUNTED)
 AMOUNT = ranked((3, 5, 4, 6, 2, 8, 7))
 OWNED = Choice({True: 2, False: 3})
-NUM_STEPS = Choice({3: 1, 4: 2, 5: 3, 6: 2, 7: 1}, fixed=True)
-NUM_STEPS_BRIEF = Choice({2: 1, 3: 2, 4: 3, 5: 2}, fixed=True)
+NUM_STEPS = Choice({3: 1, 4: 2, 5: 3, 6: 2, 7: 1})
+NUM_STEPS_BRIEF = Choice({2: 1, 3: 2, 4: 3, 5: 2})
 """Steps of a story that questions follow."""
-STAGE = Choice({"act": 9, "later": 2, "rain": 1, "sun": 3, "animal": 1.5}, fixed=True)
+STAGE = Choice({"act": 12, "later": 2, "rain": 1, "sun": 3, "animal": 1.5})
 ACT, LATER, RAIN, SUN, COMES = 1, 2, 4, 8, 16
-ENDING = Choice({"home": 3, "sleep": 2, "have": 3, "gift": 3, "friends": 2}, fixed=True)
+ENDING = Choice({"home": 3, "sleep": 2, "have": 3, "gift": 3, "friends": 2})
 HOME, SLEEP, HAVE, GIFT, FRIENDS = 1, 2, 4, 8, 16
 GOOD_DAY = Choice({False: 2, True: 1})
 
@@ -58,6 +61,7 @@ def _open(scene: Scene) -> None:
     choose, cast = scene.choose, scene.cast
     hero = Actor(choose.pick(PERSON), scene.any_place())
     cast.append(hero)
+    scene.visited[hero.place] = None
     scene.voice.opening(hero, scene.time, scene.weather)
     strangers = (1 << len(PEOPLE)) - 1
     for _ in range(choose.pick(NUM_PEOPLE) - 1):
@@ -65,31 +69,42 @@ def _open(scene: Scene) -> None:
         person = choose.among(PERSON, strangers)
         place = hero.place if choose.pick(TOGETHER) else scene.any_place(PLACE_BIT[hero.place])
         cast.append(Actor(person, place))
+        scene.visited[place] = None
         scene.voice.joins(cast[-1], hero)
-    for _ in range(choose.pick(NUM_THINGS)):
+    for _ in range(choose.pick(NUM_GROUPS)):
         _introduce(scene)
 
 
 def _introduce(scene: Scene) -> None:
-    """A new thing, lying where somebody is or in somebody's hands, or several that somebody has."""
+    """New things, lying where somebody is or in somebody's hands, or several of a kind that somebody has."""
     choose = scene.choose
-    what = choose.among(NEW, THING_OR_FOOD if scene.counted else ANYTHING)
-    if what == "some":
+    if scene.counted is None and choose.pick(SEVERAL):
         owner = choose.one_of(scene.cast)
         owner.count = choose.pick(AMOUNT)
         scene.counted = choose.pick(COUNTABLE)
         scene.about("numbers", 6)
         scene.voice.has_some(owner, scene.counted)
         return
-    t = scene.new_thing() if what == "thing" else scene.new_food(choose.among(FOOD, scene.fresh_foods))
+    number = choose.pick(NUM_THINGS)
     if choose.pick(OWNED):
         owner = choose.one_of(scene.cast)
-        t.take(owner)
-        scene.voice.owns(owner, t)
+        scene.voice.owns(owner, number, (_new(scene, owner, None) for _ in range(number)))
     else:
         place = choose.one_of(list(dict.fromkeys(x.place for x in scene.cast)))
-        t.lay(place, choose.one_of(place.spots))
-        scene.voice.lies(t)
+        spot = choose.one_of(place.spots)
+        scene.voice.lie(spot, place, number, (_new(scene, place, spot) for _ in range(number)))
+
+
+def _new(scene: Scene, where: Actor | Place, spot: Spot | None) -> Thing:
+    """A new thing or food in somebody's hands or at a spot; it comes to be as it is named."""
+    food = scene.choose.pick(IS_FOOD)
+    t = scene.new_food(scene.choose.among(FOOD, scene.fresh_foods)) if food else scene.new_thing()
+    if isinstance(where, Actor):
+        t.take(where)
+    else:
+        assert spot is not None
+        t.lay(where, spot)
+    return t
 
 
 def _go_on(scene: Scene, num_steps: int) -> None:

@@ -1,8 +1,8 @@
 """All that a story holds at one moment, and how new things come into it."""
 
-from typing import TypeAlias
+from collections.abc import Sequence
 
-from danlu.corpus.toy.chooser import ZIPF, Choice, Chooser, ranked
+from danlu.corpus.toy.chooser import Choice, Chooser, ranked
 from danlu.corpus.toy.state import Actor, Beast, Thing
 from danlu.corpus.toy.voice import Voice
 from danlu.corpus.toy.world import (
@@ -19,7 +19,6 @@ from danlu.corpus.toy.world import (
     Description,
     Noun,
     Place,
-    Quality,
     Time,
     Weather,
     describe,
@@ -29,28 +28,22 @@ PLACE = ranked(PLACES)
 PLACE_BIT = {place: 1 << i for i, place in enumerate(PLACES)}
 ANYWHERE = (1 << len(PLACES)) - 1
 THING = ranked(THINGS)
+THING_BIT = {noun: 1 << i for i, noun in enumerate(THINGS)}
+ANYTHING = (1 << len(THINGS)) - 1
 FOOD_BIT = {noun: 1 << i for i, noun in enumerate(FOODS)}
 
 
-_Qualities: TypeAlias = tuple[Quality | None, Quality | None]
-
-
-def _qualities(letters: str) -> Choice[_Qualities]:
-    """What may be said of a noun: a colour, or a size or age, or both."""
-    others = (SIZES if "s" in letters else ()) + (AGES if "a" in letters else ())
-    palette = COLOURS if "c" in letters else FURS if "f" in letters else ()
-    alone: list[tuple[_Qualities, float]] = [((None, other), 0.2 if palette else 1.0) for other in others]
-    colours = [(colour, rank**-ZIPF) for rank, colour in enumerate(palette, start=1)]
-    plain: list[tuple[_Qualities, float]] = [((colour, None), weight) for colour, weight in colours]
-    both: list[tuple[_Qualities, float]] = [
-        ((colour, other), 0.2 * weight) for colour, weight in colours for other in others
-    ]
-    return Choice(plain + alone + both)
-
-
-QUALITIES = {noun: _qualities(noun.qualities) for noun in (*THINGS, *(animal.noun for animal in ANIMALS))}
+PALETTE = {"c": ranked(COLOURS), "f": ranked(FURS)}
+OTHER = {
+    "s": Choice({None: 4, **dict.fromkeys(SIZES, 1)}),
+    "a": Choice({None: 4, **dict.fromkeys(AGES, 1)}),
+    "sa": Choice({None: 6, **dict.fromkeys(SIZES + AGES, 1)}),
+}
+"""What may be said of a noun beside its colour."""
+PLAIN = {"sa": Choice(dict.fromkeys(SIZES + AGES, 1))}
+"""What is said of a noun of which no colour is told."""
 ANIMAL = ranked(ANIMALS)
-MAX_THINGS = 4
+MAX_THINGS = 6
 
 
 class Scene:
@@ -59,9 +52,11 @@ class Scene:
     def __init__(self, choose: Chooser, voice: Voice, time: Time, weather: Weather) -> None:
         self.choose = choose
         self.voice = voice
-        self.time = time
+        self.time = self.start = time
         self.weather = weather
         """At the beginning."""
+        self.visited: dict[Place, None] = {}
+        """The places where somebody has been, in order."""
         self.wet = self.rained = weather.wet
         """It rains or snows now: nobody goes outdoors."""
         self.cast: list[Actor] = []
@@ -93,6 +88,7 @@ class Scene:
     def move(self, x: Actor, place: Place) -> None:
         """Change where somebody is, before it is told."""
         x.place = place
+        self.visited[place] = None
         x.idle = True
         self.went = x
         self.met = False
@@ -105,25 +101,30 @@ class Scene:
             self.voice.follows(beast)
 
     def new_thing(self) -> Thing:
-        """A thing never named before; its qualities set it apart from those of its kind."""
-        noun = self.choose.pick(THING)
-        suit = QUALITIES[noun]
+        """A thing never named before; its colour, or its size or age, sets it apart from another of its kind."""
+        mask = ANYTHING
+        for i, t in enumerate(self.things):
+            if any(t.noun is other.noun for other in self.things[:i]):
+                mask &= ~THING_BIT.get(t.noun, 0)
+        noun = self.choose.among(THING, mask)
         twins = [t for t in self.things if t.noun is noun]
+        thing = Thing(self.describe(noun, twins))
         if twins:
-            said = {id(quality) for t in twins for quality in (t.about.colour, t.about.other) if quality}
-            mask = 0
-            for i, qualities in enumerate(suit.options):
-                if all(id(quality) not in said for quality in qualities):
-                    mask |= 1 << i
-            colour, other = self.choose.among(suit, mask)
-            for twin in twins:
-                twin.double = True
-        else:
-            colour, other = self.choose.pick(suit)
-        thing = Thing(describe(noun, colour, other))
-        thing.double = bool(twins)
+            thing.double = twins[0].double = True
         self.things.append(thing)
         return thing
+
+    def describe(self, noun: Noun, twins: Sequence[Thing] = ()) -> Description:
+        """A noun with qualities that chance chooses."""
+        letters = noun.qualities
+        palette = PALETTE.get(letters[0])
+        if palette is None:
+            said = [t.about.other for t in twins]
+            return describe(noun, None, self.choose.among(PLAIN[letters], PLAIN[letters].mask(but=said)))
+        said = [t.about.colour for t in twins]
+        colour = self.choose.among(palette, palette.mask(but=said))
+        other = OTHER.get(letters[1:])
+        return describe(noun, colour, other and self.choose.pick(other))
 
     def new_food(self, noun: Noun) -> Thing:
         """A food of a kind that the story has not named."""
@@ -135,7 +136,7 @@ class Scene:
     def some_animal(self) -> tuple[Animal, Description]:
         """An animal, in the story or in somebody's mind."""
         animal = self.choose.pick(ANIMAL)
-        return animal, describe(animal.noun, *self.choose.pick(QUALITIES[animal.noun]))
+        return animal, self.describe(animal.noun)
 
     def is_fresh(self, food: Noun) -> bool:
         """Whether a food is still to be named in this story."""

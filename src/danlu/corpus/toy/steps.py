@@ -21,6 +21,8 @@ from danlu.corpus.toy.world import (
 
 MAX_COUNT = 12
 MANNER = ranked(MANNERS)
+NUM_OBJECTS = Choice({1: 3, 2: 2, 3: 1})
+NUM_ANIMALS = Choice({1: 2, 2: 1})
 PUTTING = ranked(PUTTINGS)
 TOWARDS = Choice({True: 2, False: 1})
 """Whether one goes to where somebody or something is."""
@@ -29,12 +31,12 @@ REACTION = Choice({"thanks": 3, "rejoices": 3, "": 1})
 LAUGHED = Choice({True: 2, False: 1})
 CAUGHT = Choice({True: 2, False: 1})
 COMFORTED = Choice({True: 3, False: 1})
-SEARCH = Choice({"vain": 3, "found": 2, "ask": 4, "elsewhere": 2}, fixed=True)
+SEARCH = Choice({"vain": 3, "found": 2, "ask": 4, "elsewhere": 2})
 VAIN, FOUND, ASK, ELSEWHERE = 1, 2, 4, 8
 FULL = Choice({True: 1, False: 1})
 GLAD = Choice({True: 2, False: 1})
 NAPPED = Choice({True: 1, False: 1})
-SHOP = ranked(place for name in ("shop", "market") for place in PLACES if place.name == name)
+SHOP = ranked(place for name in ("shop", "market") for place in PLACES if place.en == name)
 BEFRIENDED = Choice({True: 2, False: 1})
 
 
@@ -42,7 +44,7 @@ def go(scene: Scene, x: Actor) -> None:
     targets = [y.place for y in scene.cast if y.place is not x.place]
     targets += [t.place for t in scene.things if t.place is not None and t.place is not x.place]
     places: list[Place] = [place for place in dict.fromkeys(targets) if scene.can_go(place)]
-    if places and scene.choose.pick(TOWARDS):
+    if bool(places) and scene.choose.pick(TOWARDS):
         place = scene.choose.one_of(places)
     else:
         place = scene.any_place(PLACE_BIT[x.place] | sum(PLACE_BIT[place] for place in places))
@@ -69,12 +71,12 @@ def lying(scene: Scene, x: Actor) -> list[Thing]:
 
 def do(scene: Scene, x: Actor) -> None:
     x.idle = False
-    objects = x.place.objects
-    if objects:
-        scene.voice.does(x, scene.choose.one_of(objects))
+    if x.place.objects:
+        left = list(x.place.objects)
+        objects = [left.pop(scene.choose.one_of(range(len(left)))) for _ in range(scene.choose.pick(NUM_OBJECTS))]
+        scene.voice.does(x, objects)
     else:
-        _, about = scene.some_animal()
-        scene.voice.does(x, about)
+        scene.voice.does(x, [scene.some_animal()[1] for _ in range(scene.choose.pick(NUM_ANIMALS))])
 
 
 def meet(scene: Scene, x: Actor) -> None:
@@ -123,8 +125,14 @@ def show(scene: Scene, x: Actor) -> None:
     scene.voice.shows(x, t, scene.choose.one_of(others(scene, x)))
 
 
+def finery(scene: Scene, x: Actor) -> list[tuple[Thing, Actor]]:
+    """What others here have that x could praise."""
+    return [(t, y) for y in others(scene, x) for t in y.things if t.traits & USEFUL and not t.praised]
+
+
 def praise(scene: Scene, x: Actor) -> None:
-    y, t = scene.choose.one_of([(y, t) for y in others(scene, x) for t in y.things if t.traits & USEFUL])
+    t, y = scene.choose.one_of(finery(scene, x))
+    t.praised = True
     scene.voice.praises(x, y, t)
 
 
@@ -175,7 +183,7 @@ def break_(scene: Scene, x: Actor) -> None:
     scene.voice.breaks(x, t)
     scene.voice.grieves(x)
     near = others(scene, x)
-    if near and scene.choose.pick(COMFORTED):
+    if bool(near) and scene.choose.pick(COMFORTED):
         scene.voice.comforts(scene.choose.one_of(near), x)
 
 
@@ -245,11 +253,13 @@ def hunger(scene: Scene, x: Actor) -> None:
     voice.hungers(x)
     t = meal(scene, x)
     if t is None:
-        place = scene.choose.pick(SHOP) if not scene.wet else SHOP.options[0]
-        scene.move(x, place)
+        there = x.place in SHOP.options
+        if not there:
+            scene.move(x, SHOP.options[0] if scene.wet else scene.choose.pick(SHOP))
         t = scene.new_food(x.person.likes)
-        voice.buys(x, t)
-        scene.moved(x)
+        voice.buys(x, t, there)
+        if not there:
+            scene.moved(x)
         voice.eats(x, t)
     elif t.place is None or t.place is x.place:
         voice.eats(x, t)
@@ -328,7 +338,7 @@ def tire(scene: Scene, x: Actor) -> None:
 
 def share(scene: Scene, x: Actor) -> None:
     y = scene.choose.one_of([y for y in others(scene, x) if y.count <= MAX_COUNT - 3])
-    number = scene.choose.one_of(range(1, min(x.count, 3) + 1))
+    number = scene.choose.one_of(range(1, min(x.count, 4)))
     x.count -= number
     y.count += number
     scene.voice.shares(x, y, number)
@@ -343,7 +353,7 @@ def gain(scene: Scene, x: Actor) -> None:
 
 
 def drop(scene: Scene, x: Actor) -> None:
-    number = scene.choose.one_of(range(1, min(x.count, 3) + 1))
+    number = scene.choose.one_of(range(1, min(x.count, 4)))
     x.count -= number
     scene.voice.drops(x, number)
     scene.voice.tallies(x, None)
@@ -386,23 +396,23 @@ def feed(scene: Scene, x: Actor) -> None:
 
 
 STEPS: dict[str, tuple[float, Callable[[Scene, Actor], None]]] = {
-    "go": (2.5, go),
+    "go": (3, go),
     "do": (3, do),
-    "meet": (5, meet),
-    "take": (5, take),
-    "put": (2, put),
-    "give": (4, give),
-    "show": (1.5, show),
-    "praise": (1.5, praise),
-    "use": (3, use),
-    "play": (4, play),
-    "throw": (3, throw),
-    "break": (0.7, break_),
-    "want": (3, want),
-    "hunger": (1.5, hunger),
-    "lose": (1.2, lose),
-    "find": (0.8, find),
-    "tire": (0.6, tire),
+    "meet": (6, meet),
+    "take": (7, take),
+    "put": (3, put),
+    "give": (7, give),
+    "show": (3, show),
+    "praise": (3, praise),
+    "use": (5, use),
+    "play": (5, play),
+    "throw": (5, throw),
+    "break": (1, break_),
+    "want": (2.5, want),
+    "hunger": (1, hunger),
+    "lose": (0.8, lose),
+    "find": (1, find),
+    "tire": (0.5, tire),
     "share": (6, share),
     "gain": (3, gain),
     "drop": (2, drop),
@@ -410,7 +420,7 @@ STEPS: dict[str, tuple[float, Callable[[Scene, Actor], None]]] = {
     "feed": (8, feed),
 }
 """Every step, its weight and what it does."""
-STEP = Choice(((step, weight) for weight, step in STEPS.values()), fixed=True)
+STEP = Choice({step: weight for weight, step in STEPS.values()})
 (
     GO, DO, MEET, TAKE, PUT, GIVE, SHOW, PRAISE, USE, PLAY, THROW, BREAK, WANT, HUNGER, LOSE, FIND, TIRE, SHARE, GAIN,
     DROP, PET, FEED,
@@ -450,7 +460,7 @@ def possible(scene: Scene, x: Actor) -> int:
             mask |= MEET
         if toys(scene, x):
             mask |= PLAY
-        if any(t.traits & USEFUL for y in near for t in y.things):
+        if finery(scene, x):
             mask |= PRAISE
     if not x.fed and can_eat(scene, x):
         mask |= HUNGER
@@ -459,9 +469,10 @@ def possible(scene: Scene, x: Actor) -> int:
     if not x.rested:
         mask |= TIRE
     if x.count:
-        mask |= DROP
-        if near and any(y.count <= MAX_COUNT - 3 for y in near):
-            mask |= SHARE
+        if x.count > 1:
+            mask |= DROP
+            if any(y.count <= MAX_COUNT - 3 for y in near):
+                mask |= SHARE
         if x.count <= MAX_COUNT - 3:
             mask |= GAIN
     beast = scene.beast

@@ -1,10 +1,11 @@
 """A voice tells what happens in one language. The plan calls it event by event; it keeps what a listener remembers."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 
 from danlu.corpus.toy.chooser import Choice, Chooser
 from danlu.corpus.toy.state import Actor, Beast, Thing
-from danlu.corpus.toy.world import Act, Description, Noun, Phrase, Place, Spot, Time, Weather
+from danlu.corpus.toy.world import Act, Category, Description, Noun, Phrase, Place, Spot, Time, Weather
 
 NAME_AGAIN = Choice({True: 1, False: 2.5})
 """Where a pronoun would do, say the name all the same."""
@@ -21,10 +22,17 @@ class Voice(ABC):
     already (who gives no longer holds).
     """
 
-    def __init__(self, choose: Chooser) -> None:
+    QUESTION: tuple[str, str]
+    """What stands before a question, and before its answer."""
+    COMMA: str
+    """Between the words of a list."""
+    AND: str
+    """Before the last of them."""
+
+    def __init__(self, choose: Chooser, parts: list[str]) -> None:
         self.choose = choose
         """Chooses among ways to say the same; the plan has a chooser of its own."""
-        self.parts: list[str] = []
+        self.parts = parts
         """The text so far, in pieces."""
         self.counted: Noun | None = None
         """What this story counts."""
@@ -54,7 +62,8 @@ class Voice(ABC):
 
     def new_paragraph(self) -> None:
         """What follows begins on a new line, where names come before pronouns."""
-        self.gap = "\n"
+        if self.parts:
+            self.gap = "\n"
         self.subject = self.other = self.it = None
 
     def _clear(self, actor: Actor) -> bool:
@@ -74,6 +83,26 @@ class Voice(ABC):
             return False
         return self._clear(actor) and not self.choose.pick(NAME_AGAIN)
 
+    @abstractmethod
+    def _new(self, t: Thing) -> str:
+        """A thing that the listener does not know."""
+
+    def _separator(self, left: int) -> str:
+        """What follows a word of a list when so many are left."""
+        return self.COMMA if left > 1 else self.AND if left else ""
+
+    def _tell_new(self, number: int, things: Iterator[Thing]) -> Thing | None:
+        """Name so many new things as they come; the only one, if there is one."""
+        only = None
+        for left, t in zip(range(number - 1, -1, -1), things, strict=True):
+            self.parts.append(self._new(t) + self._separator(left))
+            only = t
+        return only if number == 1 else None
+
+    def listed(self, words: Sequence[str]) -> str:
+        """One, two or more words, the last two joined by "and"."""
+        return words[0] if len(words) == 1 else self.COMMA.join(words[:-1]) + self.AND + words[-1]
+
     # The scene
 
     @abstractmethod
@@ -85,12 +114,12 @@ class Voice(ABC):
         """Where y is; x is whom the story is about."""
 
     @abstractmethod
-    def lies(self, t: Thing) -> None:
-        """A new thing, and where it lies."""
+    def lie(self, spot: Spot, place: Place, number: int, things: Iterator[Thing]) -> None:
+        """New things, as many as the number, and the spot where they lie."""
 
     @abstractmethod
-    def owns(self, x: Actor, t: Thing) -> None:
-        """A new thing that x has."""
+    def owns(self, x: Actor, number: int, things: Iterator[Thing]) -> None:
+        """New things that x has, as many as the number."""
 
     # Moving, and what people do
 
@@ -107,7 +136,7 @@ class Voice(ABC):
         """x, just come, sees y there."""
 
     @abstractmethod
-    def does(self, x: Actor, what: Phrase | Description) -> None:
+    def does(self, x: Actor, objects: list[Phrase] | list[Description]) -> None:
         """x does what one does at x.place, to or with something."""
 
     @abstractmethod
@@ -219,8 +248,8 @@ class Voice(ABC):
         """x is hungry."""
 
     @abstractmethod
-    def buys(self, x: Actor, t: Thing) -> None:
-        """x has gone to x.place, a shop or market, and has bought a new thing."""
+    def buys(self, x: Actor, t: Thing, there: bool) -> None:
+        """x has bought a new thing at x.place, a shop or market; x was there or has gone there."""
 
     @abstractmethod
     def eats(self, x: Actor, t: Thing) -> None:
@@ -351,3 +380,22 @@ class Voice(ABC):
     @abstractmethod
     def good_day(self) -> None:
         """It was a good day."""
+
+    # Exercises
+
+    @abstractmethod
+    def adds(self, first: int, second: int) -> None:
+        """The sum of two numbers."""
+
+    @abstractmethod
+    def subtracts(self, first: int, second: int) -> None:
+        """The difference of two numbers."""
+
+    @abstractmethod
+    def names(self, category: Category, number: int, members: Iterator[Phrase]) -> None:
+        """Some members of a category, as many as the number."""
+
+    def asks(self, question: str, answer: str) -> None:
+        """A question, on a new line, and its answer, on another."""
+        before_question, before_answer = self.QUESTION
+        self.parts.append(f"\n{before_question}{question}\n{before_answer}{answer}")

@@ -5,6 +5,7 @@ states as rules and a model can only learn by reading: what each person likes to
 thing is for, which measure word counts it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -98,7 +99,7 @@ class Spot:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Place:
-    name: str
+    en: str
     at: str
     """English: where one is, "in the kitchen"."""
     to: str
@@ -333,7 +334,7 @@ PLACES = (
         Act("saw a cloud like", "sees a cloud like", "看见了一朵像", "的云"),
     ),
 )  # fmt: skip
-BEDROOM = next(place for place in PLACES if place.name == "bedroom")
+BEDROOM = next(place for place in PLACES if place.en == "bedroom")
 INDOORS = sum(1 << i for i, place in enumerate(PLACES) if place.indoors)
 """The bits of the places with a roof."""
 
@@ -399,3 +400,28 @@ def describe(noun: Noun, colour: Quality | None = None, other: Quality | None = 
 def a(words: str) -> str:
     """With the indefinite article that English asks for."""
     return f"an {words}" if words[0] in "aeiou" else f"a {words}"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Category:
+    """What can be listed, with the words of its members."""
+
+    en: str
+    zh: str
+    """With the measure word that numbers take before it."""
+    members: tuple[Phrase, ...]
+
+
+def _nouns(nouns: Iterable[Noun]) -> tuple[Phrase, ...]:
+    return tuple(Phrase(a(noun.en), noun.zh) for noun in nouns)
+
+
+CATEGORIES = (
+    Category("animals", "种动物", _nouns(animal.noun for animal in ANIMALS)),
+    Category("things", "样东西", _nouns(THINGS)),
+    Category("colours", "种颜色", tuple(Phrase(colour.en, colour.zh.removesuffix("的")) for colour in COLOURS)),
+    Category("foods", "种食物", _nouns(FOODS)),
+    Category("places", "个地方", tuple(Phrase(place.to, place.zh) for place in PLACES)),
+    Category("girls", "个女孩", tuple(Phrase(x.en, x.zh) for x in PEOPLE if x.female and not x.adult)),
+    Category("boys", "个男孩", tuple(Phrase(x.en, x.zh) for x in PEOPLE if not x.female and not x.adult)),
+)
