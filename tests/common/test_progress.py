@@ -61,3 +61,10 @@ def test_on_a_terminal_lines_and_the_bar_live_together(capsys: pytest.CaptureFix
     out = capsys.readouterr().out
     assert "a line [with] brackets" in out
     assert out.endswith("after\n")
+
+
+def test_a_silent_one_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    report = Progress(terminal=True, silent=True)
+    report("one")
+    report.show(1, 2, "two")
+    assert capsys.readouterr().out == ""

@@ -12,7 +12,7 @@ from danlu.corpus.formats import cut, format_of, read_file
 from danlu.corpus.records import Fault
 
 
-def _texts(path: Path, piece_bytes: int = 4096, text_field: str = "text") -> list[str | Fault]:
+def _texts(path: Path, piece_bytes: int = 2048, text_field: str = "text") -> list[str | Fault]:
     form = format_of(path)
     assert form is not None
     found = list(read_file(path, form, "s", text_field, piece_bytes))

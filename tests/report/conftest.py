@@ -121,7 +121,7 @@ def make_run(folder: Path, steps: tuple[str, ...] = EVERY_STEP) -> Path:
         for name, params in RUNGS.items():
             train_rung(folder / "ladder" / name, params, ratios_of(params), rng)
     if "fit" in steps:
-        write(folder / "fit/fit.json", {"law": "surface"})
+        write(folder / "fit/fit.json", FIT)
     if "forecast" in steps:
         write(folder / "forecast.json", forecast)
     if "pretrain" in steps:
@@ -167,13 +167,27 @@ def make_forecast(ladder: list[dict[str, Any]]) -> dict[str, Any]:
         "memory_bytes": 9.3e8,
         "memory_bytes_low": 8.1e8,
         "memory_bytes_high": 1.05e9,
-        "target": {**TARGET, "flops": flops, "epochs": 0.79, "model": MODEL},
-        "law": {
-            "name": "surface",
-            "formula": "L = E + A/N^alpha + B/D^beta",
-            "parameters": {"E": 1.021, "A": 420.0, "B": 640.0, "alpha": 0.62, "beta": 0.55},
+        "target": {
+            **TARGET,
+            "flops": flops,
+            "batch_tokens": 16_384,
+            "unique_tokens": 39_800_122,
+            "epochs": 0.79,
+            "model": MODEL,
         },
-        "points": [point["rung"] for point in ladder],
+        "law": {
+            "name": "frontier",
+            "formula": "L = E + k C^-g",
+            "parameters": {"E": 1.0312, "k": 2870.5, "g": 0.3124},
+        },
+        "surface_loss": loss * 1.0012,
+        "floor_free_loss": loss * 0.9711,
+        "speed": {"seconds_per_token": 1.1e-6, "seconds_per_flop": 2.1e-12, "spread": 0.12},
+        "method": "L = E + k C^-g with C = 6 N D, fitted to 14 points of 5 sizes.",
+        "noise": 0.0031,
+        "backtest": {"params": 917_504, "forecast": 1.2151, "low": 1.2, "high": 1.2307, "measured": 1.2124},
+        "repetition": None,
+        "points": ladder,
         "extrapolation": {"C": flops / max(point["flops"] for point in ladder), "N": 2.79, "D_over_N": 1.54},
         "band": band(ladder, flops),
         "warnings": ["The text is short: the target will pass about 1.2 times over it."],
@@ -184,11 +198,21 @@ def make_forecast(ladder: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def make_verdict(forecast: dict[str, Any]) -> dict[str, Any]:
+    names = ("loss", "low", "high", "level", "seconds", "seconds_low", "seconds_high")
+    names += ("memory_bytes", "memory_bytes_low", "memory_bytes_high")
     return {
-        **{key: forecast[key] for key in ("loss", "low", "high")},
+        **{name: forecast[name] for name in names},
         "measured": measured(forecast),
         "relative_error": 0.0041,
         "inside": True,
+        "measured_seconds": 219.7,
+        "seconds_relative_error": 219.7 / 211 - 1,
+        "seconds_inside": True,
+        "measured_memory_bytes": 961_000_000.0,
+        "memory_relative_error": 961 / 930 - 1,
+        "memory_inside": True,
+        "forecast_created": forecast["created"],
+        "forecast_hash": forecast["hash"],
     }
 
 
@@ -203,6 +227,13 @@ def make_evaluation(loss: float) -> dict[str, Any]:
     return {**scores, "by_source": [{**scores, "source": "toy", "documents": 2688}]}
 
 
+FIT = {
+    "surface": {
+        "formula": "L = E + A/N^alpha + B/D^beta",
+        "parameters": {"E": 1.021, "A": 420.0, "B": 640.0, "alpha": 0.62, "beta": 0.55},
+    }
+}
+
 RECIPE = """# The resolved recipe of this run: every setting, defaults included.
 name = "quickstart"
 budget = "3e13flops"
@@ -214,7 +245,7 @@ heldout_share = 0.1
 [corpus.toy]
 seed = 0
 entropy = 0.5
-megabytes = 24.0
+megabytes = 145.0
 """
 
 MANIFEST = {
@@ -241,7 +272,7 @@ MANIFEST = {
 }
 CORPUS = {
     "train": {
-        "toy": {"documents": 61_207, "bytes": 22_998_112, "entropy_nats_per_byte": 0.2796, "entropy_bound": "exact"},
+        "toy": {"documents": 383_207, "bytes": 144_034_112, "entropy_nats_per_byte": 0.2796, "entropy_bound": "exact"},
         "notes.md": {"documents": 12, "bytes": 40_112, "entropy_nats_per_byte": None, "entropy_bound": None},
     },
     "heldout": {
@@ -252,7 +283,16 @@ CORPUS = {
     "train_files": {"train-00000.jsonl.zst": "9f" * 32},
     "heldout_files": {"heldout.jsonl.zst": "4c" * 32},
 }
-TOKENS = {"vocab_size": 1024, "train_tokens": 39_800_122, "heldout_tokens": 276_241, "train_bytes": 23_038_224}
+TOKENS = {
+    "vocab_size": 1024,
+    "tokenizer_sha256": "7a" * 32,
+    "train_tokens": 39_800_122,
+    "train_documents": 383_219,
+    "train_bytes": 144_074_224,
+    "heldout_tokens": 276_241,
+    "heldout_documents": 2688,
+    "heldout_bytes": 1_000_211,
+}
 TIMING = [
     {"step": 960 * index, "seconds": 105.2 * index, "tokens_per_second": 1.5e5, "flops_fraction": 0.61}
     for index in (1, 2)

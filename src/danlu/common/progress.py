@@ -23,12 +23,16 @@ class Progress:
     rich; elsewhere it becomes a plain line every 15 seconds.
     """
 
-    def __init__(self, terminal: bool | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, terminal: bool | None = None, clock: Callable[[], float] = time.monotonic, *, silent: bool = False
+    ) -> None:
         """
         Args:
             terminal: whether lines can move; None asks standard output.
             clock: seconds, growing; for tests.
+            silent: say nothing at all: for all but one of several processes.
         """
+        self._silent = silent
         self._terminal = sys.stdout.isatty() if terminal is None else terminal
         self._clock = clock
         self._indent = ""
@@ -40,6 +44,8 @@ class Progress:
 
     def __call__(self, line: str) -> None:
         """Print a line that stays."""
+        if self._silent:
+            return
         text = self._indent + line
         if self._bar is not None:
             self._bar.console.print(text, markup=False, highlight=False)
@@ -54,6 +60,8 @@ class Progress:
             label: what runs; a new label starts the clock of the ETA again.
             note: what else is worth seeing now (loss, tokens/s).
         """
+        if self._silent:
+            return
         now = self._clock()
         if self._first is None or label != self._label or done < self._first[1]:
             self._first, self._label, self._last_plain = (now, done), label, now

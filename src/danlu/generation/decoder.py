@@ -1,8 +1,8 @@
 """A transformer repacked for decoding: fused projections, a key-value cache, and one step for the whole batch.
 
 On a processor a row's logits do not depend on the rows beside it, to the last bit: matrix products get at least
-`_MIN_ROWS` rows (with fewer, the libraries change to kernels that add in another order), a prompt is read at a width that
-follows from its own length, and attention reads what the row holds and no more.
+`_MIN_ROWS` rows (with fewer, the libraries change to kernels that add in another order), a prompt is read at a width
+that follows from its own length, and attention reads what the row holds and no more.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +24,9 @@ _MIN_ROWS = {torch.bfloat16: 2, torch.float32: 16}
 _WIDTH = 32
 # Prompts are read in groups of at most about this many tokens, to bound the memory of the activations.
 _PREFILL_TOKENS = 16384
+
+# The capacity of a cache is a multiple of this, as the fused attention wants it.
+_TILE = 4
 
 _Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
@@ -63,9 +66,7 @@ class _Linear:
 
 def _has_blocked_linear() -> bool:
     # What torch.compile calls for frozen weights; not public, so its absence is no error.
-    return torch.backends.mkldnn.is_available() and all(
-        hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise")
-    )
+    return all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class Decoder:
             The logits behind each prompt's last token, (B, V), and the filled cache.
         """
         config, rows = self.config, len(prompts)
-        shape = (rows, config.num_key_value_heads, capacity, config.head_dim)
+        shape = (rows, config.num_key_value_heads, -(-capacity // _TILE) * _TILE, config.head_dim)
         cache = Cache(*([self._zeros(*shape) for _ in range(config.num_hidden_layers)] for _ in range(2)))
         hidden = self._zeros(rows, config.hidden_size)
         for width, group in _groups(prompts):
@@ -160,7 +161,7 @@ class Decoder:
         kept = min(width, cache.keys[0].shape[2])
 
         def mix(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            query, key, value = (part.unflatten(1, (count, width)).transpose(0, 1) for part in (query, key, value))
+            query, key, value = (x.view(len(x), count, width, -1).transpose(0, 1) for x in (query, key, value))
             cache.keys[layer][rows, :, :kept] = key[:, :, :kept]
             cache.values[layer][rows, :, :kept] = value[:, :, :kept]
             grouped = query.shape[1] != key.shape[1]
@@ -168,7 +169,7 @@ class Decoder:
             return mixed.transpose(1, 2).reshape(count * width, -1)
 
         positions = torch.arange(width, device=self.device).clamp_max(self.config.max_position_embeddings - 1)
-        return self._hidden(tokens.flatten(), positions.repeat(count), mix).unflatten(0, (count, width))
+        return self._hidden(tokens.flatten(), positions.repeat(count), mix).view(count, width, -1)
 
     @torch.inference_mode()
     def step(self, tokens: Tensor, positions: Tensor, cache: Cache) -> Tensor:

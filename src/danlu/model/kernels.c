@@ -14,6 +14,7 @@
 #define CAT2(a, b) a##b
 #define CAT(a, b) CAT2(a, b)
 #define NAME(base) CAT(base, SUFFIX)
+#define TILE 4 /* positions of a cache that are read together */
 
 static inline float from_bf16(uint16_t x) {
   uint32_t bits = (uint32_t)x << 16;
@@ -296,11 +297,12 @@ void NAME(cross_entropy)(NUMBER *logits, const int64_t *targets, float *nll, lon
 
 /* One new token a row against the row's own cache. Writes key and value (kv_heads, rows, dim) at each row's position of
  * keys and values (rows, kv_heads, capacity, dim), then attends from query (heads, rows, dim) to positions
- * 0..position of the row; out: (rows, heads, dim). Reads what the row holds and no more. */
+ * 0..position of the row; out: (rows, heads, dim). Reads what the row holds, up to a whole tile: capacity is a multiple
+ * of TILE, and what lies behind a row's end is finite. */
 void NAME(attend)(const NUMBER *query, const NUMBER *key, const NUMBER *value, NUMBER *keys, NUMBER *values,
                   const int64_t *positions, NUMBER *out, long rows, long heads, long kv_heads, long capacity,
                   long dim) {
-  long group = heads / kv_heads;
+  long group = heads / kv_heads, line = 64 / sizeof(NUMBER);
   float scale = 1.0f / sqrtf((float)dim);
 #pragma omp parallel
   {
@@ -318,12 +320,13 @@ void NAME(attend)(const NUMBER *query, const NUMBER *key, const NUMBER *value, N
             q[g * dim + i] = LOAD(query[((h * group + g) * rows + r) * dim + i]) * scale;
             sum[g * dim + i] = 0;
           }
-        for (long t = 0; t <= last; t++) {
-          for (long i = 0; i < dim; i += 64 / (long)sizeof(NUMBER)) __builtin_prefetch(v + t * dim + i);
+        for (long t = 0; t <= last; t += TILE) {
+          for (long i = 0; i < TILE * dim; i += line) __builtin_prefetch(v + t * dim + i);
           for (long g = 0; g < group; g++) {
-            float dot = 0;
-            for (long i = 0; i < dim; i++) dot += q[g * dim + i] * LOAD(k[t * dim + i]);
-            scores[g * capacity + t] = dot;
+            float dot[TILE] = {0};
+            for (long i = 0; i < dim; i++)
+              for (long j = 0; j < TILE; j++) dot[j] += q[g * dim + i] * LOAD(k[(t + j) * dim + i]);
+            for (long j = 0; j < TILE; j++) scores[g * capacity + t + j] = dot[j];
           }
         }
         for (long g = 0; g < group; g++) {
@@ -334,12 +337,17 @@ void NAME(attend)(const NUMBER *query, const NUMBER *key, const NUMBER *value, N
             total += s[t];
           }
           for (long t = 0; t <= last; t++) s[t] /= total;
+          for (long t = last + 1; t % TILE; t++) s[t] = 0;
         }
-        for (long t = 0; t <= last; t++) {
-          for (long i = 0; i < dim; i += 64 / (long)sizeof(NUMBER)) __builtin_prefetch(next + t * dim + i);
+        for (long t = 0; t <= last; t += TILE) {
+          for (long i = 0; i < TILE * dim; i += line) __builtin_prefetch(next + t * dim + i);
           for (long g = 0; g < group; g++) {
-            float weight = scores[g * capacity + t];
-            for (long i = 0; i < dim; i++) sum[g * dim + i] += weight * LOAD(v[t * dim + i]);
+            float *weight = scores + g * capacity + t;
+            for (long i = 0; i < dim; i++) {
+              float mixed = 0;
+              for (long j = 0; j < TILE; j++) mixed += weight[j] * LOAD(v[(t + j) * dim + i]);
+              sum[g * dim + i] += mixed;
+            }
           }
         }
         for (long i = 0; i < group * dim; i++) out[place * group * dim + i] = STORE(sum[i]);

@@ -2,14 +2,14 @@
 
 from danlu.common.duration import Duration
 from danlu.hardware.speed import Speed
-from danlu.pipeline.recipe import Recipe
+from danlu.scaling.config import LadderConfig
 
 EXPECTED_FRACTION = 0.5
 """Share of the measured matrix-product peak that a whole run is taken to reach: the target alone comes to 0.6 or more,
 small rungs, evaluations, checkpoints and compiling bring it down."""
 
 
-def target_flops(recipe: Recipe, speed: Speed | None) -> float:
+def target_flops(budget: Duration, ladder: LadderConfig, speed: Speed | None) -> float:
     """The target's training compute (FLOPs).
 
     A budget in FLOPs is that number; the ladder comes on top, at most a third of it. A budget in time is the whole
@@ -18,11 +18,10 @@ def target_flops(recipe: Recipe, speed: Speed | None) -> float:
     Args:
         speed: this machine's; needed for a budget in time alone.
     """
-    budget = recipe.duration
     if budget.unit == "flops":
         return budget.value
     assert speed is not None
-    return budget.value * speed.peak * EXPECTED_FRACTION / (1 + recipe.ladder.share)
+    return budget.value * speed.peak * EXPECTED_FRACTION / (1 + ladder.share)
 
 
 def expected_seconds(flops: float, speed: Speed) -> Duration:

@@ -5,6 +5,7 @@ from pathlib import Path
 from danlu.common.duration import Duration
 from danlu.common.errors import DanluError
 from danlu.model.config import ModelConfig
+from danlu.model.family import shape
 from danlu.scaling.config import LadderConfig
 from danlu.scaling.design import LadderPlan, design_ladder
 from danlu.tokens.build import TokensSummary, read_tokens_summary
@@ -48,3 +49,14 @@ def horizon_tokens(horizon: Duration, model: ModelConfig, tokens: TokensSummary,
         f"a horizon of {horizon} depends on the machine.",
         "Give it in tokens, epochs, steps or flops: 10Mtokens, 2epochs.",
     )
+
+
+def model_of_width(width: int, vocab_size: int, context: int) -> ModelConfig:
+    """The family's member of a width that a person typed.
+
+    Raises:
+        DanluError: there is no such member.
+    """
+    if width < 32 or width % 16:
+        raise DanluError(f"the width is {width}.", "Give a multiple of 16 from 32 on, such as 128.")
+    return shape(width, vocab_size, context)

@@ -103,6 +103,12 @@ def write_recipe(recipe: Recipe, path: Path) -> None:
     write_atomic(path, dump_toml(to_mapping(replace(recipe, out=None)), header))
 
 
+def deciding(training: TrainingConfig) -> dict[str, Any]:
+    """The settings of a training that decide what comes out, without those that only say when it is saved."""
+    settings: dict[str, Any] = to_mapping(training)
+    return {key: value for key, value in settings.items() if key not in ("checkpoint_seconds", "keep_checkpoints")}
+
+
 def differences(before: Any, now: Any, where: str = "") -> list[tuple[str, Any, Any]]:
     """Where two plain trees (of mappings, lists, scalars) differ: dotted key, value before, value now.
 

@@ -50,7 +50,7 @@ def announcement(recipe: Recipe, folder: RunFolder, work: Mapping[str, Status], 
     lines = [f"{recipe.name}: {', '.join(work)}", f"writes to {folder.path}"]
     if speed is None:
         return lines
-    target = read_json(folder.budget)["flops"] if "budget" not in work else target_flops(recipe, speed)
+    target = read_json(folder.budget)["flops"] if "budget" not in work else target_flops(recipe.duration, recipe.ladder, speed)
     flops = target if "pretrain" in work else 0.0
     flops += target * recipe.ladder.share if "ladder" in work else 0.0
     machine = describe_machine()

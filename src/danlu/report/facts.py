@@ -17,6 +17,8 @@ class Fact:
     value: Text
     long: bool = False
     """Takes a line of its own, in fixed-width type: hashes, versions, formulas."""
+    prose: bool = False
+    """Takes a line of its own: sentences."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,15 @@ class Command:
     does: Text
 
 
-def _facts(prefix: str, *named: tuple[str, Text | str | None], long: tuple[str, ...] = ()) -> tuple[Fact, ...]:
+def _facts(
+    prefix: str, *named: tuple[str, Text | str | None], long: tuple[str, ...] = (), prose: tuple[str, ...] = ()
+) -> tuple[Fact, ...]:
     """Facts that are known; those without a value are left out."""
     facts = []
     for name, value in named:
         words = value if isinstance(value, Text) else same(value or figures.NONE)
         if words.en not in ("", figures.NONE):
-            facts.append(Fact(tr(f"{prefix}.{name}"), words, name in long))
+            facts.append(Fact(tr(f"{prefix}.{name}"), words, name in long, name in prose))
     return tuple(facts)
 
 
@@ -46,18 +50,32 @@ def allocation_facts(files: RunFiles) -> tuple[Fact, ...]:
     return _facts(
         "allocation",
         ("budget", files.recipe.text("budget")),
+        ("flops", figures.flops(flops)),
         ("params", figures.count(params)),
         ("tokens", figures.count(tokens)),
         ("ratio", f"{tokens / params:.3g}" if params and tokens else None),
+        ("unique", figures.count(target.number("unique_tokens"))),
         ("epochs", _digits(target.number("epochs"))),
-        ("flops", figures.flops(flops)),
+        ("repetition", _repetition(files.forecast.record("repetition"))),
         ("ladder", figures.percent(ladder / flops) if flops and ladder else None),
         ("reach.compute", figures.times(reach.number("C"))),
         ("reach.params", figures.times(reach.number("N"))),
         ("reach.ratio", figures.times(reach.number("D_over_N"))),
         ("shape", shape_words(target.record("model"))),
-        long=("shape",),
+        ("surface", _law_words(files.fit.record("surface"))),
+        long=("shape", "surface"),
     )
+
+
+def _repetition(repetition: Record) -> Text | None:
+    nats, share = repetition.number("nats"), repetition.number("share")
+    if nats is None or share is None:
+        return None
+    return tr("allocation.repetition.words", nats=figures.loss(nats), share=figures.percent(share, 2))
+
+
+def _law_words(law: Record) -> str:
+    return "\n".join(filter(None, (law.text("formula"), named_values(law.record("parameters")))))
 
 
 def shape_words(model: Record) -> Text | None:
@@ -93,17 +111,23 @@ def data_facts(files: RunFiles) -> tuple[Fact, ...]:
 
 
 def law_facts(files: RunFiles, scene: Scene) -> tuple[Fact, ...]:
-    """The law behind the forecast, and its floor beside the truth where that is known."""
-    law = files.forecast.record("law")
-    parameters = law.record("parameters")
+    """The law behind the forecast, its floor beside the truth where that is known, and how it did on the ladder."""
+    forecast, test = files.forecast, files.forecast.record("backtest")
     entropy = None if scene.entropy is None else figures.loss(scene.entropy)
+    told = f"{figures.loss(test.number('forecast'))} ({figures.interval(test.number('low'), test.number('high'))})"
     return _facts(
         "law",
-        ("formula", law.text("formula")),
-        ("parameters", named_values(parameters)),
-        ("floor", figures.loss(parameters.number("E"))),
+        ("formula", _law_words(forecast.record("law"))),
+        ("floor", figures.loss(forecast.number("law", "parameters", "E"))),
         ("entropy", f"≤ {entropy}" if entropy and scene.entropy_is_bound else entropy),
-        long=("formula", "parameters"),
+        ("surface", figures.loss(forecast.number("surface_loss"))),
+        ("floor_free", figures.loss(forecast.number("floor_free_loss"))),
+        ("noise", figures.percent(forecast.number("noise"), 2)),
+        ("backtest", told if test else None),
+        ("backtest.measured", figures.loss(test.number("measured"))),
+        ("method", forecast.text("method")),
+        long=("formula",),
+        prose=("method",),
     )
 
 

@@ -84,6 +84,8 @@ class _Plot:
         for value in ticks:
             parts.append(line(left, self.y(value), right, self.y(value), "grid"))
             parts.append(label(left - 10, self.y(value) + 4.5, f"{value:.{digits}f}", "tick", "end"))
+        for value in self.x.between_powers():
+            parts.append(line(self.x(value), bottom, self.x(value), bottom + 3.5, "axis minor"))
         for exponent in self.x.powers_of_ten():
             x = self.x(10.0**exponent)
             parts.append(line(x, bottom, x, bottom + 6, "axis"))

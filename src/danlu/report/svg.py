@@ -102,6 +102,11 @@ class LogAxis:
         """Exponents of the powers of ten on the axis."""
         return list(range(math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9) + 1))
 
+    def between_powers(self) -> list[float]:
+        """2 to 9 times each power of ten, as far as they lie on the axis."""
+        values = [step * 10.0**power for power in self._decades() for step in range(2, 10)]
+        return [value for value in values if self.inside(value)]
+
     def ticks(self, most: int) -> list[float]:
         """Round values for a label each: at most `most`, evenly enough to the eye."""
         if self.high / self.low <= 2.6:

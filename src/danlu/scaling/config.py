@@ -13,14 +13,17 @@ class LadderConfig:
     """The whole ladder's compute, as a share of the target's; under a third."""
     sizes: int = 6
     """Model sizes to aim for; fewer where the budget is small."""
+    seeds: int = 2
+    """Most runs of one size, each with its own seed, as far as the share allows; small sizes first."""
     tokens_per_parameter: float = 20.0
     """Training tokens a parameter at the middle horizon (parameters that enter a matrix product, the head included)."""
     horizons: tuple[float, ...] = (0.5, 1.0, 2.0)
     """Lengths of the annealed runs of one size, as multiples of the middle one; 1 is among them."""
     min_steps: int = 150
     """Fewest optimizer steps of an annealed run."""
-    max_epochs: float = 4.0
-    """Most passes over the text (Muennighoff et al. 2023: up to four are nearly as good as fresh text)."""
+    max_epochs: float = 16.0
+    """Most passes over the text; more than 4 only where there is no other way to spend the compute, since from there on
+    a pass is worth ever less (Muennighoff et al. 2023; at 16 about a third)."""
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1 / 3:
@@ -31,7 +34,8 @@ class LadderConfig:
             raise DanluError(f"ladder.horizons is {self.horizons}.", "Give multiples above 0 with 1.0 among them.")
         if self.tokens_per_parameter <= 0 or self.max_epochs < 1 or self.min_steps < 1:
             raise DanluError(
-                "ladder.tokens_per_parameter must be above 0, max_epochs and min_steps at least 1.", "Correct the recipe."
+                "ladder.tokens_per_parameter must be above 0, max_epochs and min_steps at least 1.",
+                "Correct the recipe.",
             )
 
 
@@ -41,7 +45,7 @@ class ForecastConfig:
 
     level: float = 0.90
     """Probability that the interval is meant to hold the measured loss."""
-    huber_delta: float = 3e-3
+    huber_delta: float = 1e-2
     """Where the fit's Huber loss turns from squares to absolute values (natural log of the loss)."""
     seed_noise: float = 3e-3
     """Smallest run-to-run standard deviation to reckon with, as a share of the loss."""

@@ -1,4 +1,4 @@
-"""Scaling laws as small objects: a sum of power terms, its formula and its variables. Adding a law is adding one object."""
+"""Scaling laws as small objects: a formula, its variables, a sum of power terms. Adding a law is adding one object."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

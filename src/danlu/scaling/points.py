@@ -27,8 +27,8 @@ class Point:
     """Training FLOPs that a run of this length takes: the C of the laws."""
     loss: float
     """Held-out loss after the cooldown (nats per token)."""
-    loss_se: float
-    """Standard error of `loss` from the finite held-out text (nats per token)."""
+    loss_se: float | None
+    """Standard error of `loss` from the finite held-out text (nats per token); None where unknown."""
     unique_tokens: int
     """Distinct training tokens that the run could draw from; it repeats them where `tokens` is larger."""
     batch_tokens: int

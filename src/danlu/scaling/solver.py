@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import chain, combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from danlu.scaling.laws import Array, Law
 
@@ -51,9 +52,16 @@ class Problem:
     @property
     def centred(self) -> Array:
         """Log of each term's variable less its mean, (terms, n); zeros for a constant."""
-        size = len(next(iter(self.values.values())))
-        rows = [np.log(self.values[t.variable]) if t.variable else np.zeros(size) for t in self.law.terms]
-        return np.stack([row - row.mean() for row in rows])
+        return self.place(self.values)
+
+    def place(self, values: Mapping[str, Array]) -> Array:
+        """Log of each term's variable at other places, less its mean over the points (terms, places)."""
+        size = len(next(iter(values.values())))
+        names = [term.variable for term in self.law.terms]
+        return np.stack([np.log(values[name]) - self._mean(name) if name else np.zeros(size) for name in names])
+
+    def _mean(self, variable: str) -> float:
+        return float(np.log(self.values[variable]).mean())
 
     @property
     def exponent_of(self) -> list[int]:
@@ -69,9 +77,34 @@ class Problem:
             if term.variable is None or term.exponent is None:
                 result[term.coefficient] = float(np.exp(log_coefficient)) + self.floor
             else:
-                mean = float(np.log(self.values[term.variable]).mean())
-                result[term.coefficient] = float(np.exp(log_coefficient + exponents[term.exponent] * mean))
+                shift = exponents[term.exponent] * self._mean(term.variable)
+                result[term.coefficient] = float(np.exp(log_coefficient + shift))
         return result | exponents
+
+    def theta(self, parameters: Mapping[str, float]) -> Array:
+        """One row of logs from named parameters, the inverse of `parameters`; what is zero gets a tiny value."""
+        logs = []
+        for term in self.law.terms:
+            if term.variable is None or term.exponent is None:
+                logs.append(np.log(max(parameters[term.coefficient] - self.floor, _SMALLEST)))
+            else:
+                shift = parameters[term.exponent] * self._mean(term.variable)
+                logs.append(np.log(max(parameters[term.coefficient], np.finfo(float).tiny)) - shift)
+        return np.array(logs + [np.log(parameters[name]) for name in self.law.exponents])
+
+    def predict(self, theta: Array, values: Mapping[str, Array]) -> Array:
+        """Losses (R, places) of many rows of log parameters (R, p) at other places."""
+        losses: Array = np.sum(self._parts(theta, self.place(values)), axis=0) + self.floor
+        return losses
+
+    def _parts(self, theta: Array, places: Array) -> list[Array]:
+        """Each term's share of the losses, (R, places)."""
+        count = len(self.law.terms)
+        parts: list[Array] = []
+        for index, (row, k) in enumerate(zip(places, self.exponent_of, strict=True)):
+            slope = np.exp(theta[:, count + k])[:, None] * row if k >= 0 else np.zeros(len(row))
+            parts.append(np.exp(theta[:, index][:, None] - slope))
+        return parts
 
 
 def huber(residuals: Array, delta: float) -> Array:
@@ -113,11 +146,11 @@ def _project(problem: Problem, grid: Array, losses: Array) -> tuple[Array, Array
         better = np.all(solution >= 0, axis=1) & (cost < best)
         best[better] = cost[better]
         coefficients[better] = 0.0
-        coefficients[np.ix_(np.flatnonzero(better), columns)] = solution[better]
+        coefficients[np.ix_(np.flatnonzero(better), np.array(columns))] = solution[better]
     return coefficients, best
 
 
-def _local_minima(cost: Array) -> Array:
+def _local_minima(cost: Array) -> NDArray[np.intp]:
     """Flat indices of the nodes no worse than their neighbours, best first."""
     padded = np.pad(cost, 1, constant_values=np.inf)
     lowest = np.ones(cost.shape, dtype=bool)
@@ -129,13 +162,21 @@ def _local_minima(cost: Array) -> Array:
     return flat[np.argsort(cost.ravel()[flat], kind="stable")]
 
 
-def refine(problem: Problem, theta: Array, losses: Array, weights: Array, rounds: int = 400) -> tuple[Array, Array]:
+def refine(
+    problem: Problem,
+    theta: Array,
+    losses: Array,
+    weights: Array | float = 1.0,
+    centres: Array | None = None,
+    rounds: int = 400,
+) -> tuple[Array, Array]:
     """Damped Gauss-Newton (Levenberg-Marquardt) on many problems that share their points' places, all at once.
 
     Args:
         theta: starts (R, p), logs of the coefficients at the points' mean and of the exponents.
         losses: (R, n), or (n,) for all.
-        weights: (R, n) or (n,), what each point counts.
+        weights: (R, n), (n,) or one number, what each point counts.
+        centres: (R, exponents), each problem's own centre of the pull (natural log); by default the pull's.
 
     Returns:
         The refined logs (R, p) and the objective (R,): sum of weights * Huber(log residual), and the pull's share.
@@ -143,11 +184,15 @@ def refine(problem: Problem, theta: Array, losses: Array, weights: Array, rounds
     theta = theta.copy()
     log_losses = np.broadcast_to(np.log(losses), (len(theta), problem.centred.shape[1]))
     weights = np.broadcast_to(weights, log_losses.shape)
+    if centres is None:
+        centres = np.full(
+            (len(theta), len(problem.law.exponents)), np.log(problem.pull.centre if problem.pull else 1.0)
+        )
     damping = np.full(len(theta), 1e-3)
     lows, highs = _limits(problem, losses)
     theta = np.clip(theta, lows, highs)
     residuals, jacobian = _linearise(problem, theta, log_losses)
-    cost = _cost(problem, theta, residuals, weights)
+    cost = _cost(problem, theta, residuals, weights, centres)
     quiet = np.zeros(len(theta), dtype=int)
     for _ in range(rounds):
         active = np.flatnonzero(quiet < 5)
@@ -159,7 +204,7 @@ def refine(problem: Problem, theta: Array, losses: Array, weights: Array, rounds
         weighted = jacobian[active] * weight[:, None, :]
         hessian = weighted @ jacobian[active].transpose(0, 2, 1)
         slope = np.einsum("rpn,rn->rp", weighted, residuals[active])
-        _add_pull(problem, theta[active], hessian, slope)
+        _add_pull(problem, theta[active], hessian, slope, centres[active])
         diagonal = np.einsum("rpp->rp", hessian)
         scale = diagonal + 1e-9 * diagonal.max(axis=1, keepdims=True)
         # At a limit, a parameter that wants to go on through it is held.
@@ -172,7 +217,7 @@ def refine(problem: Problem, theta: Array, losses: Array, weights: Array, rounds
         )[:, :, 0]
         trial = np.clip(theta[active] + np.clip(step, -2.0, 2.0), lows, highs)
         trial_residuals, trial_jacobian = _linearise(problem, trial, log_losses[active])
-        trial_cost = _cost(problem, trial, trial_residuals, weights[active])
+        trial_cost = _cost(problem, trial, trial_residuals, weights[active], centres[active])
         better = trial_cost <= cost[active]
         small = cost[active] - trial_cost <= 1e-11 * cost[active]
         quiet[active] = np.where(better & small | (damping[active] > 1e12), quiet[active] + 1, 0)
@@ -195,37 +240,30 @@ def _linearise(problem: Problem, theta: Array, log_losses: Array) -> tuple[Array
     """Log residuals (R, n) and their derivatives by the log parameters (R, p, n)."""
     terms = len(problem.law.terms)
     centred = problem.centred
-    exponents = np.exp(theta[:, terms:])
-    parts = []
-    slopes = []
-    for row, k in zip(centred, problem.exponent_of, strict=True):
-        log_coefficient = theta[:, len(parts)][:, None]
-        slope = exponents[:, k][:, None] * row if k >= 0 else np.zeros((len(theta), centred.shape[1]))
-        parts.append(np.exp(log_coefficient - slope))
-        slopes.append(slope)
+    parts = problem._parts(theta, centred)
     total = np.sum(parts, axis=0) + problem.floor
     jacobian = np.zeros((len(theta), theta.shape[1], centred.shape[1]))
-    for index, (part, slope, k) in enumerate(zip(parts, slopes, problem.exponent_of, strict=True)):
+    for index, (row, part, k) in enumerate(zip(centred, parts, problem.exponent_of, strict=True)):
         share = part / total
         jacobian[:, index] = share
         if k >= 0:
-            jacobian[:, terms + k] -= slope * share
+            jacobian[:, terms + k] -= np.exp(theta[:, terms + k])[:, None] * row * share
     return np.log(total) - log_losses, jacobian
 
 
-def _cost(problem: Problem, theta: Array, residuals: Array, weights: Array) -> Array:
+def _cost(problem: Problem, theta: Array, residuals: Array, weights: Array, centres: Array) -> Array:
     cost: Array = np.sum(weights * huber(residuals, problem.delta), axis=1)
     if problem.pull:
-        away = (theta[:, len(problem.law.terms) :] - np.log(problem.pull.centre)) / problem.pull.spread
+        away = (theta[:, len(problem.law.terms) :] - centres) / problem.pull.spread
         cost = cost + 0.5 * problem.pull.noise**2 * np.sum(away**2, axis=1)
     return cost
 
 
-def _add_pull(problem: Problem, theta: Array, hessian: Array, slope: Array) -> None:
+def _add_pull(problem: Problem, theta: Array, hessian: Array, slope: Array, centres: Array) -> None:
     if not problem.pull:
         return
     terms = len(problem.law.terms)
     strength = (problem.pull.noise / problem.pull.spread) ** 2
-    slope[:, terms:] += strength * (theta[:, terms:] - np.log(problem.pull.centre))
+    slope[:, terms:] += strength * (theta[:, terms:] - centres)
     for index in range(terms, theta.shape[1]):
         hessian[:, index, index] += strength

@@ -205,10 +205,10 @@ class Chinese(Voice):
 
     def praises(self, y: Actor, x: Actor, t: Thing) -> None:
         if self.choose.pick(FIRST):
-            self._say(y, f"{x.person.zh}，我喜欢你的{t.noun.zh}。", x, t)
+            self._say(y, f"{x.person.zh}，我喜欢你的{self.exactly(t)}。", x, t)
         else:
             self._begin(y)
-            self._end(f"很喜欢{x.person.zh}的{t.noun.zh}。", y, x, t)
+            self._end(f"很喜欢{x.person.zh}的{self.exactly(t)}。", y, x, t)
 
     def gives(self, x: Actor, t: Thing, y: Actor) -> None:
         self._begin(x, True)

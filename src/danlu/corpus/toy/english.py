@@ -4,59 +4,10 @@ from collections.abc import Iterator
 
 from danlu.corpus.toy.chooser import Choice
 from danlu.corpus.toy.state import Actor, Beast, Thing
+from danlu.corpus.toy.verbs import PAST, PRESENT
 from danlu.corpus.toy.voice import ADJECTIVE_AGAIN, THING_AGAIN, Voice
 from danlu.corpus.toy.world import NUMBERS, Act, Category, Description, Noun, Phrase, Place, Spot, Time, Weather
 
-PRESENT = {
-    "asked": "asks",
-    "ate": "eats",
-    "began": "begins",
-    "bought": "buys",
-    "broke": "breaks",
-    "came": "comes",
-    "caught": "catches",
-    "could not": "cannot",
-    "dreamed": "dreams",
-    "dropped": "drops",
-    "fell": "falls",
-    "felt": "feels",
-    "followed": "follows",
-    "found": "finds",
-    "gave": "gives",
-    "had": "has",
-    "hid": "hides",
-    "hugged": "hugs",
-    "laughed": "laugh",
-    "left": "leaves",
-    "liked": "likes",
-    "looked": "looks",
-    "lost": "loses",
-    "missed": "misses",
-    "opened": "opens",
-    "petted": "pets",
-    "picked up": "picks up",
-    "played": "play",
-    "put": "puts",
-    "ran": "runs",
-    "said": "says",
-    "sat": "sits",
-    "saw": "sees",
-    "showed": "shows",
-    "slept": "sleeps",
-    "smiled": "smiles",
-    "started": "starts",
-    "stayed": "stays",
-    "thanked": "thanks",
-    "threw": "throws",
-    "took": "takes",
-    "walked": "walks",
-    "wanted": "wants",
-    "was": "is",
-    "went": "goes",
-    "were": "are",
-}
-"""Past forms and their present ones, third person singular (`laughed`, `played` and `were` are used in the plural)."""
-PAST = {form: form for form in PRESENT}
 TENSE = Choice({True: 4, False: 1})
 """Whether a story is told in the past tense."""
 
@@ -279,11 +230,12 @@ class English(Voice):
         self._end(f" {self._act(how)} {self._the(t)} {t.spot.en}{self._at(x.place)}.", x, None, t)
 
     def praises(self, y: Actor, x: Actor, t: Thing) -> None:
+        thing = t.about.en if t.double else t.noun.en
         if self.choose.pick(FIRST):
-            self._say(y, f"I like your {t.noun.en}, {x.person.en}", x, t)
+            self._say(y, f"I like your {thing}, {x.person.en}", x, t)
         else:
             self._begin(y)
-            self._end(f" {self.verbs['liked']} {x.person.en}'s {t.noun.en}.", y, x, t)
+            self._end(f" {self.verbs['liked']} {x.person.en}'s {thing}.", y, x, t)
 
     def gives(self, x: Actor, t: Thing, y: Actor) -> None:
         self._begin(x, True)

@@ -96,6 +96,8 @@ class Explorer(Chooser):
             return True
         if isinstance(option, Animal):
             option = option.noun
+        if isinstance(option, Noun) and option.plural and option.plural in text:
+            return True
         if isinstance(option, Person | Noun | Quality | Spot | Place):
             return option.en in text or option.zh in text
         return True

@@ -49,15 +49,16 @@ def tell(choose: Chooser, voice: Voice, *, brief: bool = False) -> Scene:
         the scene as it is at the end.
     """
     scene = Scene(choose, voice, choose.pick(START), choose.pick(WEATHER))
-    _open(scene)
+    set_scene(scene)
     voice.new_paragraph()
-    _go_on(scene, choose.pick(NUM_STEPS_BRIEF if brief else NUM_STEPS))
+    go_on(scene, choose.pick(NUM_STEPS_BRIEF if brief else NUM_STEPS))
     if not brief:
-        _end(scene)
+        end(scene)
     return scene
 
 
-def _open(scene: Scene) -> None:
+def set_scene(scene: Scene) -> None:
+    """The opening: when it is, who is where, and what there is."""
     choose, cast = scene.choose, scene.cast
     hero = Actor(choose.pick(PERSON), scene.any_place())
     cast.append(hero)
@@ -107,12 +108,12 @@ def _new(scene: Scene, where: Actor | Place, spot: Spot | None) -> Thing:
     return t
 
 
-def _go_on(scene: Scene, num_steps: int) -> None:
+def go_on(scene: Scene, num_steps: int) -> None:
     """The middle: people act, and now and then time passes, the weather turns or an animal comes."""
     choose, cast = scene.choose, scene.cast
     actor = cast[0]
     since = 0  # steps since the paragraph began
-    while num_steps:
+    for _ in range(num_steps):
         mask = ACT
         if scene.time != "evening":
             if since > 1:
@@ -128,7 +129,7 @@ def _go_on(scene: Scene, num_steps: int) -> None:
             scene.time = NEXT[scene.time]
             scene.voice.later(scene.time)
             since = 0
-            # Whatever comes next carries the time; nothing else may come between.
+            # What comes next tells the time, so it must be somebody's step.
             stage = "act"
         if stage == "act":
             if len(cast) > 1:
@@ -144,7 +145,6 @@ def _go_on(scene: Scene, num_steps: int) -> None:
         else:
             _animal(scene, actor)
         since += 1
-        num_steps -= 1
 
 
 def _rain(scene: Scene) -> None:
@@ -177,7 +177,7 @@ def _animal(scene: Scene, near: Actor) -> None:
     scene.voice.comes(scene.beast)
 
 
-def _end(scene: Scene) -> None:
+def end(scene: Scene) -> None:
     """A closing sentence that the state allows, and perhaps another."""
     choose, voice, cast = scene.choose, scene.voice, scene.cast
     owners = [x for x in cast if x.things]

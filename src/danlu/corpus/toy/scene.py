@@ -12,6 +12,7 @@ from danlu.corpus.toy.world import (
     FOODS,
     FURS,
     INDOORS,
+    MANNERS,
     PLACES,
     SIZES,
     THINGS,
@@ -42,6 +43,7 @@ OTHER = {
 """What may be said of a noun beside its colour."""
 PLAIN = {"sa": Choice(dict.fromkeys(SIZES + AGES, 1))}
 """What is said of a noun of which no colour is told."""
+MANNER = ranked(MANNERS)
 ANIMAL = ranked(ANIMALS)
 MAX_THINGS = 6
 
@@ -77,9 +79,13 @@ class Scene:
         self.fresh: Thing | None = None
         """What has just passed into somebody's hands, or been used: not put away at once, nor used again."""
 
+    def open_places(self, but: int = 0) -> int:
+        """The bits of the places where one can go in this weather, except some."""
+        return (INDOORS if self.wet else ANYWHERE) & ~but
+
     def any_place(self, but: int = 0) -> Place:
-        """A place where one can go in this weather, except those of the bits `but`."""
-        return self.choose.among(PLACE, (INDOORS if self.wet else ANYWHERE) & ~but)
+        """One of these places."""
+        return self.choose.among(PLACE, self.open_places(but))
 
     def can_go(self, place: Place) -> bool:
         """Whether the weather lets people go there."""
@@ -92,6 +98,21 @@ class Scene:
         x.idle = True
         self.went = x
         self.met = False
+
+    def travel(self, x: Actor, place: Place) -> None:
+        """Let somebody go to a place in some manner, and tell it."""
+        manner = self.choose.pick(MANNER)
+        self.move(x, place)
+        self.voice.goes(x, manner)
+        self.moved(x)
+
+    def others(self, x: Actor) -> list[Actor]:
+        """Who else is where x is."""
+        return [y for y in self.cast if y.place is x.place and y is not x]
+
+    def lying(self, x: Actor) -> list[Thing]:
+        """What lies about where x is."""
+        return [t for t in self.things if t.place is x.place]
 
     def moved(self, x: Actor) -> None:
         """After a move was told: tell that the animal came along, if it did."""

@@ -25,7 +25,7 @@ class Actor:
 class Thing:
     """A thing in a story. It is held, or lies at a spot, or is gone (neither)."""
 
-    __slots__ = ("about", "double", "giver", "holder", "noun", "place", "praised", "spot", "traits", "wanted")
+    __slots__ = ("about", "double", "giver", "holder", "noun", "place", "praised", "shown", "spot", "traits", "wanted")
 
     def __init__(self, about: Description) -> None:
         self.about = about
@@ -39,6 +39,7 @@ class Thing:
         self.giver: Actor | None = None
         """Who gave it to its holder; it is not given back."""
         self.wanted = False
+        self.shown = False
         self.praised = False
 
     def take(self, holder: Actor) -> None:

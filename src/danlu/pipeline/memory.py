@@ -1,0 +1,51 @@
+"""How much memory the target's training will hold: what the ladder held, and what more the target's size adds."""
+
+from pathlib import Path
+from statistics import median
+
+from danlu.common.files import read_json
+from danlu.model.config import ModelConfig
+from danlu.scaling.design import LadderPlan
+from danlu.scaling.forecast import Memory
+from danlu.training.config import TrainingConfig
+
+# fp32 weight, gradient and momentum, and the optimizer's and the checkpoint's passing copies of the largest tensors.
+_BYTES_PER_PARAMETER = 16.0
+# Numbers a token that one block keeps for its backward pass, in widths: norms, queries, keys, values, the attention's
+# output, the feed-forward's two inner rows (8/3 wide each) and its product, the residual stream.
+_KEPT_WIDTHS = 20.0
+_DEFAULT_MICRO_BATCH = 4096
+_UNSURE = 0.3
+"""How far the share that the size adds may be off."""
+
+
+def estimate_memory(plan: LadderPlan, target: ModelConfig, training: TrainingConfig, ladder: Path) -> Memory | None:
+    """Most bytes held at once while the target trains; None where the ladder left no measurement.
+
+    The process's own share (the libraries, mostly) is what the rungs held beyond their models' share, counted the same
+    way; so the forecast is measured where it is small and counted only for the difference.
+
+    Args:
+        ladder: the ladder's folder, for the peaks that its rungs measured.
+    """
+    bases = []
+    for rung in plan.rungs:
+        result = ladder / rung.name / "trunk" / "result.json"
+        if result.exists():
+            bases.append(read_json(result)["peak_memory_bytes"] - model_bytes(rung.model, plan.context, training))
+    if not bases:
+        return None
+    base, added = median(bases), model_bytes(target, plan.context, training)
+    spread = max(max(bases) - min(bases), _UNSURE * added)
+    return Memory(bytes=base + added, low=base + added - spread, high=base + added + spread)
+
+
+def model_bytes(model: ModelConfig, context: int, training: TrainingConfig) -> float:
+    """Bytes that a model's training adds: parameters with their optimizer, and one micro-batch's activations."""
+    tokens = max(training.micro_batch_tokens or _DEFAULT_MICRO_BATCH, context)
+    block = tokens * (_KEPT_WIDTHS * model.hidden_size + context * model.num_attention_heads)
+    return (
+        _BYTES_PER_PARAMETER * model.num_parameters("all")
+        + 2.0 * model.num_hidden_layers * block
+        + 4.0 * tokens * model.vocab_size
+    )

@@ -1,0 +1,80 @@
+"""The two trainings of a run, the ladder and the target, with everything they need put together."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from danlu.common.duration import format_count
+from danlu.common.files import read_json, write_json
+from danlu.common.progress import Progress
+from danlu.common.strict import from_mapping, to_mapping
+from danlu.model.config import ModelConfig
+from danlu.scaling.config import LadderConfig
+from danlu.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from danlu.scaling.points import Point
+    from danlu.training.pretrain import PretrainResult
+
+
+def train_ladder(
+    target_flops: float, tokens: Path, training: TrainingConfig, ladder: LadderConfig, out: Path, report: Progress
+) -> "list[Point]":
+    """Plan a ladder and train it. Called again after an interruption, it continues, by the plan it began with.
+
+    Args:
+        tokens: folder that `build_tokens` wrote.
+        out: gets plan.json beside what `run_ladder` writes.
+
+    Raises:
+        DanluError: the budget or the text is too small; as `pretrain`.
+        Stopped: SIGINT or SIGTERM came; a checkpoint was written.
+    """
+    from danlu.evaluation.heldout import heldout_evaluator
+    from danlu.pipeline.plan import plan_ladder
+    from danlu.scaling.design import LadderPlan
+    from danlu.scaling.ladder_run import run_ladder
+
+    path = out / "plan.json"
+    if path.exists():
+        plan = from_mapping(LadderPlan, read_json(path), str(path))
+    else:
+        plan = plan_ladder(target_flops, tokens, training, ladder)
+        write_json(path, to_mapping(plan))
+    for warning in plan.warnings:
+        report(warning)
+    report(
+        f"{len(plan.rungs)} sizes, {format_count(plan.flops)} FLOPs: {plan.flops / plan.target_flops:.0%} of the"
+        f" {format_count(plan.target_flops)} of the target"
+    )
+    return run_ladder(plan, tokens, training, out, report, heldout_evaluator(tokens, training.context))
+
+
+def train_target(
+    model_config: ModelConfig, tokens: Path, horizon_tokens: int, config: TrainingConfig, out: Path, report: Progress
+) -> "PretrainResult":
+    """Train a model and write it to `out/model`. Called again after an interruption, it continues.
+
+    Args:
+        tokens: folder that `build_tokens` wrote.
+        horizon_tokens: length of the run, rounded to whole steps.
+        out: gets model/ beside what `pretrain` writes.
+
+    Raises:
+        DanluError: as `pretrain`.
+        Stopped: SIGINT or SIGTERM came; a checkpoint was written.
+    """
+    import torch
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+    from danlu.evaluation.heldout import heldout_evaluator
+    from danlu.model.huggingface import save_pretrained
+    from danlu.training.distributed import join_world
+    from danlu.training.pretrain import pretrain
+
+    evaluate = heldout_evaluator(tokens, config.context)
+    model, result = pretrain(model_config, tokens, horizon_tokens, config, out, report, evaluate=evaluate)
+    # Every process takes part in gathering the shares; one writes.
+    weights = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    if join_world(torch.device("cpu")).is_main:
+        save_pretrained(model_config, weights, tokens / "tokenizer", out / "model", torch.float32)
+    return result

@@ -1,0 +1,277 @@
+"""Fitting laws to the points of a ladder: the surface over parameters and tokens, and the frontier over compute."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from danlu.common.duration import format_count
+from danlu.common.errors import DanluError
+from danlu.common.files import read_json, write_json
+from danlu.common.strict import from_mapping, to_mapping
+from danlu.scaling.config import ForecastConfig
+from danlu.scaling.laws import FLOOR_FREE, FRONTIER, LAWS, SURFACE, TIED_SURFACE, Array, Law
+from danlu.scaling.points import Point
+from danlu.scaling.repetition import HALF_LIFE, effective_tokens
+from danlu.scaling.solver import HIGHEST_EXPONENT, LOWEST_EXPONENT, Problem, Pull, refine, starts
+
+FEWEST_POINTS = 6
+_FEWEST_SIZES = 3
+_NOISE_WEIGHT = 4.0
+"""How many points' worth of evidence stands behind the noise that is expected before any point is seen."""
+_ODD = 3.5
+"""Standard deviations from the law at which a point is named."""
+_SANE_RATIO = (2.0, 200.0)
+"""Tokens a parameter within which one surface holds (reference fits on public tables)."""
+
+_PULL_CENTRES = {"alpha": 0.35, "beta": 0.35, "g": 0.17}
+"""Where published fits of these exponents lie: alpha .29 to .35, beta .28 to .58 (Hoffmann et al. 2022; Besiroglu et
+al. 2024; McLeish et al. 2025); a frontier's g is alpha beta / (alpha + beta), seen from .10 to .20."""
+_PULL_SPREAD = 0.5
+"""Standard deviation of an exponent's logarithm over those fits and over what smaller scales may bring."""
+
+
+@dataclass(frozen=True)
+class LawFit:
+    """A law fitted to points."""
+
+    law: str
+    """Name of the law."""
+    formula: str
+    """Its formula."""
+    parameters: dict[str, float]
+    """Its parameters, unrounded; losses in nats per token."""
+    objective: float
+    """Sum over the points of the Huber loss of the log residual, and the pull's share."""
+    huber_delta: float
+    """Where the Huber loss turns from squares to absolute values (natural log of the loss)."""
+    pull: Pull | None
+    """Prior on the exponents, or none."""
+    floor: float
+    """Lowest value that the law's constant may take (nats per token)."""
+    at_bound: tuple[str, ...]
+    """Parameters that ended at the edge of what is allowed."""
+    residuals: tuple[float, ...]
+    """Log of predicted over measured loss, one for each point."""
+
+    def predict(self, values: Mapping[str, Array | float]) -> Array:
+        """Loss (nats per token) at the values of the law's variables."""
+        return LAWS[self.law].predict(self.parameters, values)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What the points of a ladder say."""
+
+    points: tuple[Point, ...]
+    """The points, in the order they came."""
+    ratio: float
+    """Effective tokens a parameter at which the frontier is taken."""
+    surface: LawFit
+    """Loss over N and D: for the allocation."""
+    frontier: LawFit
+    """Loss over C = 6 N D at `ratio`: for the forecast."""
+    others: tuple[LawFit, ...]
+    """Other laws on the same points, to compare."""
+    noise: float
+    """Standard deviation of one point about the law (share of the loss), what is expected of seeds weighed in."""
+    half_life: float
+    """R* of the worth of repeated text that the effective tokens were reckoned with."""
+    entropy: float
+    """Known entropy of the source (nats per token), which the laws' floors do not go below; 0 where unknown."""
+    warnings: tuple[str, ...]
+    """What a reader should know, in sentences."""
+
+
+def fit_law(
+    law: Law,
+    values: Mapping[str, Array],
+    losses: Array,
+    *,
+    delta: float = 1e-3,
+    pull: Pull | None = None,
+    floor: float = 0.0,
+) -> LawFit:
+    """Fit one law: minimise the summed Huber loss of the log residuals (Hoffmann et al. 2022, equation 3).
+
+    Args:
+        values: the law's variables, each (n,).
+        losses: (n,), nats per token.
+        delta: where the Huber loss turns from squares to absolute values.
+        pull: prior on the exponents.
+        floor: lowest value of the law's constant.
+    """
+    problem = Problem(law, values, delta, floor if law.floor else 0.0, pull)
+    thetas, costs = refine(problem, starts(problem, losses), losses)
+    best = int(np.argmin(costs))
+    parameters = problem.parameters(thetas[best])
+    predicted = law.predict(parameters, values)
+    return LawFit(
+        law=law.name,
+        formula=law.formula,
+        parameters=parameters,
+        objective=float(costs[best]),
+        huber_delta=delta,
+        pull=pull,
+        floor=problem.floor,
+        at_bound=_at_bound(law, parameters, values, losses, problem.floor),
+        residuals=tuple(np.log(predicted / losses).tolist()),
+    )
+
+
+def fit_points(
+    points: Sequence[Point],
+    config: ForecastConfig,
+    *,
+    ratio: float | None = None,
+    entropy: float | None = None,
+    half_life: float = HALF_LIFE,
+) -> Fit:
+    """Fit the surface and the frontier to a ladder's points.
+
+    The frontier is fitted to all points, each carried along the surface to the loss that its compute N D would reach at
+    `ratio`. Its C is 6 N D: attention's products, which a small model spends more of its FLOPs on, do not lower the
+    loss as weights and tokens do.
+
+    Args:
+        ratio: effective tokens a parameter to take the frontier at; by default the points' middle one.
+        entropy: the source's exact entropy (nats per token), where known; never an upper bound of it.
+        half_life: R* of the worth of repeated text.
+
+    Raises:
+        DanluError: too few points or sizes.
+    """
+    sizes = {point.params for point in points}
+    if len(points) < FEWEST_POINTS or len(sizes) < _FEWEST_SIZES:
+        raise DanluError(
+            f"{len(points)} points of {len(sizes)} sizes are too few for a law.",
+            f"Run a ladder with at least {FEWEST_POINTS} points and {_FEWEST_SIZES} sizes.",
+        )
+    losses = np.array([point.loss for point in points])
+    floor = entropy if entropy is not None and entropy < losses.min() else 0.0
+    values = variables(points, half_life)
+    at = ratio or float(np.exp(np.log(values["D"] / values["N"]).mean()))
+
+    def fitted(law: Law, targets: Array) -> LawFit:
+        return fit_law(law, values, targets, delta=config.huber_delta, pull=pull_of(law, config), floor=floor)
+
+    surface = fitted(SURFACE, losses)
+    carried = losses * carry(surface, values, at)
+    fit = Fit(
+        points=tuple(points),
+        ratio=at,
+        surface=surface,
+        frontier=fitted(FRONTIER, carried),
+        others=(fitted(TIED_SURFACE, losses), fitted(FLOOR_FREE, carried)),
+        noise=_noise(surface, config),
+        half_life=half_life,
+        entropy=floor,
+        warnings=(),
+    )
+    return replace(fit, warnings=tuple(_warnings(fit, entropy)))
+
+
+def variables(points: Sequence[Point], half_life: float = HALF_LIFE) -> dict[str, Array]:
+    """The laws' variables at the points, each (n,): N, D (effective tokens) and C = 6 N D, in floating point."""
+    params = np.array([point.params for point in points], dtype=np.float64)
+    tokens = np.array([point.tokens for point in points], dtype=np.float64)
+    unique = np.array([point.unique_tokens for point in points], dtype=np.float64)
+    worth = effective_tokens(tokens, unique, half_life)
+    return {"N": params, "D": worth, "C": 6.0 * params * worth}
+
+
+def carry(surface: LawFit, values: Mapping[str, Array], ratio: float) -> Array:
+    """By what factor each point's loss changes when its compute is spent at `ratio` tokens a parameter (n,)."""
+    params = np.sqrt(values["N"] * values["D"] / ratio)
+    return surface.predict({"N": params, "D": params * ratio}) / surface.predict(values)
+
+
+def pull_of(law: Law, config: ForecastConfig) -> Pull:
+    """The prior on a law's exponents: around those of published fits, and wide."""
+    return Pull(_PULL_CENTRES[law.exponents[0]], _PULL_SPREAD, config.seed_noise)
+
+
+def write_fit(fit: Fit, path: Path) -> None:
+    """Write `fit.json`."""
+    write_json(path, to_mapping(fit))
+
+
+def read_fit(path: Path) -> Fit:
+    """Read `fit.json`.
+
+    Raises:
+        DanluError: missing or damaged.
+    """
+    return from_mapping(Fit, read_json(path), str(path))
+
+
+def _noise(surface: LawFit, config: ForecastConfig) -> float:
+    """Residual scale, shrunk towards the expected seed noise as far as the points are few."""
+    freedom = max(len(surface.residuals) - len(surface.parameters), 0)
+    squares = float(np.sum(np.square(surface.residuals)))
+    return float(np.sqrt((_NOISE_WEIGHT * config.seed_noise**2 + squares) / (_NOISE_WEIGHT + freedom)))
+
+
+def _at_bound(
+    law: Law, parameters: Mapping[str, float], values: Mapping[str, Array], losses: Array, floor: float
+) -> tuple[str, ...]:
+    found = []
+    for term in law.terms:
+        if term.variable is None:
+            if parameters[term.coefficient] - floor < 1e-4 * losses.mean():
+                found.append(term.coefficient)
+            continue
+        assert term.exponent is not None
+        exponent = parameters[term.exponent]
+        part = parameters[term.coefficient] * values[term.variable] ** -exponent
+        if part.max() < 1e-4 * losses.mean():
+            found.append(term.coefficient)
+        if not 1.01 * LOWEST_EXPONENT < exponent < HIGHEST_EXPONENT / 1.01 and term.exponent not in found:
+            found.append(term.exponent)
+    return tuple(found)
+
+
+def _warnings(fit: Fit, entropy: float | None) -> list[str]:
+    found = []
+    if entropy is not None and fit.entropy != entropy:
+        lowest = min(point.loss for point in fit.points)
+        found.append(
+            f"The source's entropy was given as {entropy:.4f} nats a token, but a rung reached {lowest:.4f}; it is not"
+            " used as a floor."
+        )
+    for fitted in (fit.surface, fit.frontier):
+        for name in fitted.at_bound:
+            found.append(
+                f"{name} of the {fitted.law} ended at its bound ({fitted.parameters[name]:.4g}): the points do not"
+                " determine it."
+            )
+    for point in _not_falling(fit.points):
+        found.append(
+            f"Rung {point.rung} does not get better with more tokens: its loss at {format_count(point.tokens)} tokens,"
+            f" {point.loss:.4f}, is above that of a shorter run."
+        )
+    for point, residual in zip(fit.points, fit.surface.residuals, strict=True):
+        if abs(residual) > _ODD * fit.noise:
+            found.append(
+                f"Rung {point.rung} at {format_count(point.tokens)} tokens lies {-100 * residual:+.1f}% off the"
+                f" surface, where {100 * fit.noise:.1f}% is usual."
+            )
+    ratios = [point.tokens / point.params for point in fit.points]
+    if min(ratios) < _SANE_RATIO[0] or max(ratios) > _SANE_RATIO[1]:
+        found.append(
+            f"Tokens a parameter run from {min(ratios):.3g} to {max(ratios):.3g}; laws are seen to hold from"
+            f" {_SANE_RATIO[0]:g} to {_SANE_RATIO[1]:g}."
+        )
+    if len({point.params for point in fit.points}) < 5:
+        found.append(f"The law rests on {len({p.params for p in fit.points})} sizes; 5 or more are better.")
+    return found
+
+
+def _not_falling(points: Sequence[Point]) -> list[Point]:
+    """Points whose rung had a lower loss with fewer tokens."""
+    return [
+        point
+        for point in points
+        if any(p.rung == point.rung and p.tokens < point.tokens and p.loss < point.loss for p in points)
+    ]
