@@ -97,7 +97,8 @@ def test_a_stop_says_how_to_continue(
     [
         OSError(errno.ENOSPC, "No space left on device", "/full/file"),
         RuntimeError(
-            "[enforce fail at inline_container.cc:672] . PytorchStreamWriter failed writing file data/0: file write failed"
+            "[enforce fail at inline_container.cc:672] . PytorchStreamWriter failed writing file data/0:"
+            " file write failed"
         ),
         RuntimeError("I/O error: No space left on device (os error 28)"),
     ],

@@ -124,6 +124,12 @@ def _until(last: str, road: Road, recipe: Recipe, folder: RunFolder) -> None:
         _go(cut, recipe, folder)
 
 
+def test_before_costly_work_a_changed_recipe_is_simply_followed(road: Road, recipe: Recipe, folder: RunFolder) -> None:
+    _until("tokens", road, recipe, folder)
+    _go(road, _seed(recipe, 3), folder)
+    assert not work_to_do(road, _seed(recipe, 3), folder)
+
+
 def test_force_redoes_only_what_changed(road: Road, recipe: Recipe, folder: RunFolder) -> None:
     _until("forecast", road, recipe, folder)
     made = (folder.tokens / "stage.json").read_bytes()

@@ -34,7 +34,7 @@ def main(words: list[str]) -> None:
     """Run the verb."""
     arguments = parse(Arguments, words, "ladder")
     from danlu.hardware.speed import measure_speed
-    from danlu.pipeline.budget import EXPECTED_FRACTION, expected_seconds, target_flops
+    from danlu.pipeline.budget import EXPECTED_FRACTION, expected_seconds, format_rate, target_flops
     from danlu.pipeline.trainings import train_ladder
     from danlu.tokens.build import read_tokens_summary
 
@@ -52,7 +52,7 @@ def main(words: list[str]) -> None:
         share = flops * arguments.ladder.share
         report(
             f"at most {format_count(share)} FLOPs, about {expected_seconds(share, speed)} at {EXPECTED_FRACTION:.0%} of"
-            f" {format_count(speed.peak)} FLOP/s; writes to {out}"
+            f" {format_rate(speed.peak)}; writes to {out}"
         )
         with report.indented():
             points = train_ladder(flops, arguments.tokens, training, arguments.ladder, out, report)

@@ -65,7 +65,8 @@ def continue_folder(out: Path, verb: str, settings: Mapping[str, Any]) -> Iterat
             changed = [f"{key}: {old} before, {new} now" for key, old, new in differences(read_json(path), now)]
             if changed:
                 raise DanluError(
-                    f"{out} was begun with other settings: {'; '.join(changed)}.", "Choose another --out, or go back to them."
+                    f"{out} was begun with other settings: {'; '.join(changed)}.",
+                    "Choose another --out, or go back to them.",
                 )
         else:
             write_json(path, now)

@@ -11,7 +11,7 @@ from danlu.cli.parse import continue_folder, parse
 from danlu.common.duration import Duration, format_count
 from danlu.common.files import sha256_file
 from danlu.common.progress import Progress
-from danlu.pipeline.budget import EXPECTED_FRACTION, expected_seconds
+from danlu.pipeline.budget import EXPECTED_FRACTION, expected_seconds, format_rate
 from danlu.pipeline.recipe import deciding
 from danlu.training.config import TrainingConfig
 
@@ -49,7 +49,7 @@ def main(words: list[str]) -> None:
     report(
         f"{format_count(model.num_parameters())} parameters for {format_count(length)} tokens"
         f" ({length / summary.train_tokens:.2g} epochs): {format_count(flops)} FLOPs, about"
-        f" {expected_seconds(flops, speed)} at {EXPECTED_FRACTION:.0%} of {format_count(speed.peak)} FLOP/s"
+        f" {expected_seconds(flops, speed)} at {EXPECTED_FRACTION:.0%} of {format_rate(speed.peak)}"
     )
     report(f"writes to {arguments.out}")
     settings = {

@@ -18,7 +18,7 @@ from danlu.pipeline.run import run
 from danlu.pipeline.stage import Job, Stage
 from danlu.pipeline.stages import ROAD
 
-_DESCRIPTION = """The whole road: text, tokens, a ladder of small models, a forecast, the target's training, the verdict.
+_DESCRIPTION = """The whole road: text, tokens, a ladder of small models, a forecast, the target, the verdict.
 
 danlu run                            the quickstart: offline, on this machine, in minutes
 danlu run RECIPE.toml                a recipe (recipes/ has examples); flags override it

@@ -44,7 +44,9 @@ class Duration:
     def __post_init__(self) -> None:
         assert self.unit in get_args(Unit)
         if not 0 < self.value < float("inf"):
-            raise DanluError(f"a duration must be more than zero, not {self.value:g} {self.unit}.", "Give a larger one.")
+            raise DanluError(
+                f"a duration must be more than zero, not {self.value:g} {self.unit}.", "Give a larger one."
+            )
 
     @classmethod
     def parse(cls, text: str) -> "Duration":
@@ -61,7 +63,8 @@ class Duration:
                     unit, scale = _SPELLINGS[name.lower()]
                     return cls(float(number) * _PREFIXES[letter] * scale, unit)
         raise DanluError(
-            f"'{text}' is not a duration.", "Write a number and a unit, such as 1e14flops, 10min, 30Mtokens or 500steps."
+            f"'{text}' is not a duration.",
+            "Write a number and a unit, such as 1e14flops, 10min, 30Mtokens or 500steps.",
         )
 
     def __str__(self) -> str:

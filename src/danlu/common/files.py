@@ -89,7 +89,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise DanluError(f"there is no file {path}.", "Check the path, or run the step that writes it first.") from error
+        raise DanluError(
+            f"there is no file {path}.", "Check the path, or run the step that writes it first."
+        ) from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DanluError(
             f"cannot read {path}: {error}.", "Remove the damaged file and run the step that writes it again."

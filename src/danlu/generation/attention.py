@@ -1,13 +1,21 @@
 """Attention of one new token a row over a key-value cache: a fused pass on the processor, plain PyTorch elsewhere."""
 
+import contextlib
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from danlu.model.ops import kernels_for
 
+BLOCK = 32
+"""The capacity of a cache is a multiple of this (positions)."""
 
-def attend(query: Tensor, key: Tensor, value: Tensor, keys: Tensor, values: Tensor, positions: Tensor) -> Tensor:
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, keys: Tensor, values: Tensor, positions: Tensor, longest: int
+) -> Tensor:
     """Write each row's new key and value into its cache, then attend to all that the row holds.
 
     Args:
@@ -15,6 +23,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, keys: Tensor, values: Tens
         key, value: (K, B, Dh); K divides H.
         keys, values: the cache, (B, K, capacity, Dh), filled from position 0; changed in place.
         positions: (B,) int64, where the new token stands in its row.
+        longest: the largest position.
 
     Returns:
         (B, H * Dh).
@@ -26,23 +35,18 @@ def attend(query: Tensor, key: Tensor, value: Tensor, keys: Tensor, values: Tens
         tensors = (query.contiguous(), key.contiguous(), value.contiguous(), keys, values, positions, out)
         kernels.call("attend", query.dtype, *tensors, rows, heads, kv_heads, capacity, head_dim)
         return out
-    return attend_plainly(query, key, value, keys, values, positions)
-
-
-def attend_plainly(
-    query: Tensor, key: Tensor, value: Tensor, keys: Tensor, values: Tensor, positions: Tensor
-) -> Tensor:
-    """The definition of `attend`, on any device."""
-    rows = torch.arange(query.shape[1], device=query.device)
-    keys[rows, :, positions] = key.transpose(0, 1)
-    values[rows, :, positions] = value.transpose(0, 1)
-    longest = int(positions.max()) + 1
-    inside = torch.arange(longest, device=query.device) <= positions[:, None]
-    mixed = F.scaled_dot_product_attention(
-        query.transpose(0, 1)[:, :, None],
-        keys[:, :, :longest],
-        values[:, :, :longest],
-        attn_mask=inside[:, None, None],
-        enable_gqa=len(query) != len(key),
-    )
+    every = torch.arange(rows, device=query.device)
+    keys[every, :, positions] = key.transpose(0, 1)
+    values[every, :, positions] = value.transpose(0, 1)
+    read = min(capacity, (longest // BLOCK + 1) * BLOCK)
+    inside = torch.arange(read, device=query.device) <= positions[:, None]
+    # Not the processor's tiled kernel: the order of its sums follows from the length of the longest row.
+    with sdpa_kernel(SDPBackend.MATH) if query.device.type == "cpu" else contextlib.nullcontext():
+        mixed = F.scaled_dot_product_attention(
+            query.transpose(0, 1)[:, :, None],
+            keys[:, :, :read],
+            values[:, :, :read],
+            attn_mask=inside[:, None, None],
+            enable_gqa=heads != kv_heads,
+        )
     return mixed.flatten(1)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from danlu.generation.attention import attend
+from danlu.generation.attention import BLOCK, attend
 from danlu.model.config import ModelConfig
 from danlu.model.ops import rms_norm, split_heads, swiglu
 from danlu.model.transformer import Transformer
@@ -25,8 +25,6 @@ _WIDTH = 32
 # Prompts are read in groups of at most about this many tokens, to bound the memory of the activations.
 _PREFILL_TOKENS = 16384
 
-# The capacity of a cache is a multiple of this, as the fused attention wants it.
-_TILE = 4
 
 _Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
@@ -145,7 +143,7 @@ class Decoder:
             The logits behind each prompt's last token, (B, V), and the filled cache.
         """
         config, rows = self.config, len(prompts)
-        shape = (rows, config.num_key_value_heads, -(-capacity // _TILE) * _TILE, config.head_dim)
+        shape = (rows, config.num_key_value_heads, -(-capacity // BLOCK) * BLOCK, config.head_dim)
         cache = Cache(*([self._zeros(*shape) for _ in range(config.num_hidden_layers)] for _ in range(2)))
         hidden = self._zeros(rows, config.hidden_size)
         for width, group in _groups(prompts):
@@ -184,8 +182,10 @@ class Decoder:
             The logits behind each token, (B, V).
         """
 
+        longest = int(positions.max())
+
         def mix(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            return attend(query, key, value, cache.keys[layer], cache.values[layer], positions)
+            return attend(query, key, value, cache.keys[layer], cache.values[layer], positions, longest)
 
         return self._logits(self._hidden(tokens, positions, mix))
 

@@ -27,3 +27,11 @@ def target_flops(budget: Duration, ladder: LadderConfig, speed: Speed | None) ->
 def expected_seconds(flops: float, speed: Speed) -> Duration:
     """How long that compute should take here (seconds)."""
     return Duration(flops / (speed.peak * EXPECTED_FRACTION), "seconds")
+
+
+def format_rate(flops_per_second: float) -> str:
+    """A rate for a person: `812 GFLOP/s`, `0.68 PFLOP/s`."""
+    for scale, unit in ((1e15, "PFLOP/s"), (1e12, "TFLOP/s")):
+        if flops_per_second >= scale:
+            return f"{flops_per_second / scale:.3g} {unit}"
+    return f"{flops_per_second / 1e9:.3g} GFLOP/s"

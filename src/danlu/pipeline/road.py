@@ -20,10 +20,10 @@ def work_to_do(road: Sequence[Stage], recipe: Recipe, folder: RunFolder, *, forc
     that read it is done.
 
     Args:
-        force: redo stages whose settings changed.
+        force: redo costly stages whose settings changed; quick ones are redone without it.
 
     Raises:
-        DanluError: going on would lose work that nobody asked to redo, or rewrite a forecast.
+        DanluError: going on would lose costly work that nobody asked to redo, or rewrite a forecast.
     """
     standing = {stage.name: status(stage, recipe, folder, road) for stage in road}
     _refuse_to_lose(standing, road, folder, force)
@@ -79,7 +79,8 @@ def _refuse_to_lose(standing: dict[str, Status], road: Sequence[Stage], folder: 
             f"the training in {folder.path} has begun under its forecast, and now something else is asked for: {what}.",
             "A forecast is never rewritten after that: choose another --out, or go back to what was asked before.",
         )
-    if not force:
+    affected = road[road.index(changed[0].stage) :]
+    if not force and any(stage.costly and _holds_work(stage, folder) for stage in affected):
         raise DanluError(
             f"{folder.path} holds a run that something else was asked of: {what}.",
             f"Choose another --out, or add --force to redo this one from '{changed[0].stage.name}' on.",
@@ -89,6 +90,12 @@ def _refuse_to_lose(standing: dict[str, Status], road: Sequence[Stage], folder: 
 def _training_has_begun(road: Sequence[Stage], folder: RunFolder) -> bool:
     """Whether the target's training, or anything after it, has left a record."""
     return any(read_record(stage, folder) for stage in road[_place(_TRAINING, road) :])
+
+
+def _holds_work(stage: Stage, folder: RunFolder) -> bool:
+    """Whether a stage has left more than the note that it began."""
+    path = folder.path / stage.name
+    return path.is_dir() and any(file.name != "stage.json" for file in path.iterdir())
 
 
 def _rested_on(stage: Stage, road: Sequence[Stage]) -> bool:

@@ -7,7 +7,7 @@ from danlu.common.files import read_json
 from danlu.common.progress import Progress
 from danlu.hardware.machine import describe_machine
 from danlu.hardware.speed import Speed, measure_speed
-from danlu.pipeline.budget import EXPECTED_FRACTION, expected_seconds, target_flops
+from danlu.pipeline.budget import EXPECTED_FRACTION, expected_seconds, format_rate, target_flops
 from danlu.pipeline.folder import RunFolder
 from danlu.pipeline.manifest import note_session
 from danlu.pipeline.recipe import Recipe, write_recipe
@@ -50,14 +50,18 @@ def announcement(recipe: Recipe, folder: RunFolder, work: Mapping[str, Status], 
     lines = [f"{recipe.name}: {', '.join(work)}", f"writes to {folder.path}"]
     if speed is None:
         return lines
-    target = read_json(folder.budget)["flops"] if "budget" not in work else target_flops(recipe.duration, recipe.ladder, speed)
+    target = (
+        read_json(folder.budget)["flops"]
+        if "budget" not in work
+        else target_flops(recipe.duration, recipe.ladder, speed)
+    )
     flops = target if "pretrain" in work else 0.0
     flops += target * recipe.ladder.share if "ladder" in work else 0.0
     machine = describe_machine()
     chips = ", ".join(str(chip["name"]) for chip in speed.accelerators) or f"{machine.processor}, {machine.cores} cores"
     return [
         *lines,
-        f"{chips}: {speed.precision} matrix products at {format_count(speed.peak)} FLOP/s (measured)",
+        f"{chips}: {speed.precision} matrix products at {format_rate(speed.peak)} (measured)",
         f"{format_count(flops)} FLOPs of training, ladder and target: about {expected_seconds(flops, speed)},"
         f" if {EXPECTED_FRACTION:.0%} of that speed is reached",
     ]

@@ -7,11 +7,11 @@ from typing import Any
 
 from danlu.common.errors import DanluError
 from danlu.common.files import read_json, write_json
-from danlu.common.strict import from_mapping, to_mapping
+from danlu.common.strict import from_mapping
 from danlu.hardware.speed import measure_speed
-from danlu.pipeline.budget import EXPECTED_FRACTION, target_flops
+from danlu.pipeline.budget import EXPECTED_FRACTION, format_rate, target_flops
 from danlu.pipeline.manifest import note_data
-from danlu.pipeline.recipe import Recipe
+from danlu.pipeline.recipe import Recipe, deciding
 from danlu.pipeline.stage import Job, Stage
 
 Results = Mapping[str, Any]
@@ -23,7 +23,7 @@ def _budget(job: Job) -> Results:
     flops = target_flops(recipe.duration, recipe.ladder, speed)
     if speed:
         job.report(
-            f"{recipe.duration} at {EXPECTED_FRACTION:.0%} of {speed.peak:.3g} FLOP/s, shared with the ladder:"
+            f"{recipe.duration} at {EXPECTED_FRACTION:.0%} of {format_rate(speed.peak)}, shared with the ladder:"
             f" {flops:.3g} FLOPs for the target, from now on fixed"
         )
     write_json(job.folder.budget, {"asked": recipe.budget, "flops": flops})
@@ -54,19 +54,22 @@ def _ladder(job: Job) -> Results:
 
 
 def _fit(job: Job) -> Results:
+    from danlu.pipeline.entropy import source_entropy
     from danlu.scaling.fit import fit_points, write_fit
     from danlu.scaling.points import read_points
 
-    entropy, bound = source_entropy(job.folder)
+    entropy = source_entropy(job.folder.corpus, job.folder.tokens)
     points = read_points(job.folder.ladder / "points.jsonl")
-    fit = fit_points(points, job.recipe.forecast, entropy=entropy if bound == "exact" else None)
+    fit = fit_points(points, job.recipe.forecast, entropy=entropy[0] if entropy and entropy[1] == "exact" else None)
     write_fit(fit, job.out / "fit.json")
     job.report(f"{fit.frontier.formula}: " + ", ".join(f"{k} {v:.4g}" for k, v in fit.frontier.parameters.items()))
     return {"noise": fit.noise}
 
 
 def _forecast(job: Job) -> Results:
+    from danlu.pipeline.entropy import source_entropy
     from danlu.pipeline.memory import estimate_memory
+    from danlu.pipeline.words import forecast_lines
     from danlu.scaling.allocation import allocate_target
     from danlu.scaling.design import LadderPlan
     from danlu.scaling.fit import read_fit
@@ -78,6 +81,7 @@ def _forecast(job: Job) -> Results:
     note_data(folder)
     plan = from_mapping(LadderPlan, read_json(folder.ladder / "plan.json"), str(folder.ladder / "plan.json"))
     fit = read_fit(folder.fit / "fit.json")
+    entropy = source_entropy(folder.corpus, folder.tokens)
     target = allocate_target(fit, plan, lambda model, tokens: batch_tokens(model, training))
     forecast = make_forecast(
         fit,
@@ -86,10 +90,126 @@ def _forecast(job: Job) -> Results:
         context=training.context,
         memory=estimate_memory(plan, target.model, training, folder.ladder),
         bytes_per_token=read_tokens_summary(folder.tokens).heldout_bytes_per_token,
-        entropy=source_entropy(folder)[0],
+        entropy=entropy[0] if entropy else None,
         notes=plan.warnings,
     )
     write_forecast(forecast, folder.forecast, started=folder.pretrain.exists())
     for line in forecast_lines(forecast):
         job.report(line)
     return {"loss": forecast.loss, "low": forecast.low, "high": forecast.high, "hash": forecast.hash}
+
+
+def _pretrain(job: Job) -> Results:
+    from danlu.pipeline.trainings import train_target
+    from danlu.scaling.forecast import read_forecast
+
+    target = read_forecast(job.folder.forecast).target
+    training = replace(job.recipe.training, batch_tokens=target.batch_tokens)
+    result = train_target(target.model, job.folder.tokens, target.tokens, training, job.out, job.report)
+    return {"loss": result.loss, "tokens": result.tokens, "training_seconds": result.seconds}
+
+
+def _verdict(job: Job) -> Results:
+    from danlu.pipeline.words import verdict_lines
+    from danlu.scaling.forecast import read_forecast
+    from danlu.scaling.verdict import judge, write_verdict
+
+    measured = read_json(job.folder.pretrain / "result.json")
+    forecast = read_forecast(job.folder.forecast)
+    verdict = judge(forecast, measured["loss"], measured["seconds"], measured["peak_memory_bytes"])
+    write_verdict(verdict, job.folder.verdict)
+    for line in verdict_lines(verdict):
+        job.report(line)
+    return {"measured": verdict.measured, "relative_error": verdict.relative_error, "inside": verdict.inside}
+
+
+def _data_files(recipe: Recipe) -> Mapping[str, Sequence[Path]]:
+    """The user's own files, by the items of `data`. What is gone is not listed: reading it says so, if it comes to it.
+
+    The library of this machine is left out, because a patch of Python must not disown a run.
+    """
+    from danlu.corpus.sources import resolve
+
+    found = {}
+    for item in recipe.corpus.data:
+        try:
+            (source,) = resolve(replace(recipe.corpus, data=(item,)))
+        except DanluError:
+            continue
+        if item != "stdlib" and source.files:
+            found[item] = [path for path, _ in source.files]
+    return found
+
+
+ROAD = (
+    Stage(
+        name="budget",
+        does="the budget in FLOPs",
+        run=_budget,
+        outputs=("budget.json",),
+        settings=lambda recipe: {"budget": recipe.budget},
+        writes="file",
+    ),
+    Stage(
+        name="corpus",
+        does="text, cleaned and held out",
+        run=_corpus,
+        outputs=(),
+        settings=lambda recipe: {"corpus": recipe.corpus},
+        sources=_data_files,
+    ),
+    Stage(
+        name="tokens",
+        does="a vocabulary, and the text in its tokens",
+        run=_tokens,
+        outputs=(),
+        settings=lambda recipe: {"tokens": recipe.tokens},
+        needs=("corpus",),
+    ),
+    Stage(
+        name="ladder",
+        does="small models, each trained to several lengths",
+        run=_ladder,
+        outputs=("ladder/plan.json", "ladder/points.jsonl"),
+        settings=lambda recipe: {"training": deciding(recipe.training), "ladder": recipe.ladder},
+        needs=("budget", "tokens"),
+        writes="resumable",
+        costly=True,
+    ),
+    Stage(
+        name="fit",
+        does="the laws through their points",
+        run=_fit,
+        outputs=(),
+        settings=lambda recipe: {"forecast": recipe.forecast},
+        needs=("corpus", "tokens", "ladder"),
+    ),
+    Stage(
+        name="forecast",
+        does="what the target will give and cost, written before it is trained",
+        run=_forecast,
+        outputs=("forecast.json",),
+        settings=lambda recipe: {"forecast": recipe.forecast},
+        needs=("corpus", "tokens", "ladder", "fit"),
+        writes="file",
+    ),
+    Stage(
+        name="pretrain",
+        does="the target",
+        run=_pretrain,
+        outputs=("pretrain/model/*", "pretrain/metrics.jsonl", "pretrain/result.json"),
+        settings=lambda recipe: {"training": deciding(recipe.training)},
+        needs=("tokens", "forecast"),
+        writes="resumable",
+        costly=True,
+    ),
+    Stage(
+        name="verdict",
+        does="the forecast beside what was measured",
+        run=_verdict,
+        outputs=("verdict.json",),
+        settings=lambda recipe: {},
+        needs=("forecast", "pretrain"),
+        writes="file",
+    ),
+)

@@ -1,7 +1,7 @@
 """The two trainings of a run, the ladder and the target, with everything they need put together."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from danlu.common.duration import format_count
 from danlu.common.files import read_json, write_json
@@ -74,7 +74,8 @@ def train_target(
     evaluate = heldout_evaluator(tokens, config.context)
     model, result = pretrain(model_config, tokens, horizon_tokens, config, out, report, evaluate=evaluate)
     # Every process takes part in gathering the shares; one writes.
-    weights = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    whole = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    weights: dict[str, Any] = get_model_state_dict(model, options=whole)
     if join_world(torch.device("cpu")).is_main:
         save_pretrained(model_config, weights, tokens / "tokenizer", out / "model", torch.float32)
     return result

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
+
 from danlu.common.errors import DanluError
 from danlu.corpus.document import Document
 from danlu.corpus.toy.config import ToyConfig
@@ -33,7 +34,11 @@ def test_known_document() -> None:
     # A change of this text is a change of the language: every corpus made before becomes another.
     document = next(documents(ToyConfig(languages=("en",)), 6, 1))
     assert document.text == (
-        "It was a sunny morning. Mia was in the kitchen."
+        "It was a sunny morning. Mia was in the kitchen. Leo was at the market. "
+        "In the cupboard in the kitchen there was a small red pen. There was an egg on the table.\n"
+        "A white squirrel came to the kitchen. Mia petted the squirrel. The squirrel waved its tail. "
+        "Leo hurried to the kitchen.\n"
+        "In the evening, everyone went home."
     )
 
 
@@ -102,19 +107,11 @@ def test_the_knob_raises_the_entropy() -> None:
         assert entropies[-1] > 1.4 * entropies[0]
 
 
-def test_equal_texts_have_equal_probabilities() -> None:
-    # Were a choice hidden from the text, equal texts would come from different choices and show it here.
-    found: dict[str, float] = {}
-    repeated = 0
-    for document in documents(ToyConfig(entropy=0.0, questions=0.0), 0, 12_000):
+def test_every_probability_is_one() -> None:
+    for document in _made(500):
         assert document.logprob is not None
         assert math.isfinite(document.logprob)
         assert document.logprob < 0
-        if document.text in found:
-            repeated += 1
-            assert document.logprob == pytest.approx(found[document.text])
-        found[document.text] = document.logprob
-    assert repeated > 20
 
 
 def test_most_documents_are_unlike_each_other() -> None:

@@ -161,18 +161,6 @@ def test_what_can_be_asked(
     _all_texts(0.5, start, ask)
 
 
-def test_exercises() -> None:
-    from danlu.corpus.toy import exercises
-
-    def one_list(voice: Voice, explorer: Explorer) -> None:
-        category = exercises.CATEGORY.options[2]
-        number = explorer.pick(Choice({2: 1, 3: 1}))
-        voice.names(category, number, exercises._members(explorer, category, number))
-
-    for language in (English, Chinese):
-        _all_texts(0.5, lambda parts, language=language: language(Chooser(0.5), parts), one_list)
-
-
 CONFIG = ToyConfig(seed=5)
 
 

@@ -1,0 +1,32 @@
+"""The forecast and the verdict in a few lines for the terminal."""
+
+from danlu.common.duration import format_count, format_seconds
+from danlu.scaling.forecast import Forecast
+from danlu.scaling.verdict import Verdict
+
+
+def forecast_lines(forecast: Forecast) -> list[str]:
+    """What the target will give and cost, and what to know about that."""
+    target = forecast.target
+    lines = [
+        f"target: {format_count(target.params)} parameters, {format_count(target.tokens)} tokens"
+        f" ({target.epochs:.2g} epochs), {format_count(target.flops)} FLOPs,"
+        f" {forecast.extrapolation.C:.3g} times the largest rung's",
+        f"loss {forecast.loss:.4f} nats a token, with {forecast.level:.0%} from {forecast.low:.4f} to {forecast.high:.4f}",
+        f"time {format_seconds(forecast.seconds)}, from {format_seconds(forecast.seconds_low)}"
+        f" to {format_seconds(forecast.seconds_high)}",
+    ]
+    if forecast.memory_bytes and forecast.memory_bytes_low and forecast.memory_bytes_high:
+        low, middle, high = (
+            f"{size / 1e9:.2f}"
+            for size in (forecast.memory_bytes_low, forecast.memory_bytes, forecast.memory_bytes_high)
+        )
+        lines.append(f"memory {middle} GB, from {low} to {high}")
+    return [*lines, *forecast.warnings]
+
+
+def verdict_lines(verdict: Verdict) -> list[str]:
+    """How right the forecast was."""
+    inside = "inside" if verdict.inside else "outside"
+    error = f"{verdict.relative_error:+.2%}, {inside} the interval"
+    return [f"loss {verdict.measured:.4f} nats a token, forecast {verdict.loss:.4f}: {error}"]
