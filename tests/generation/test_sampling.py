@@ -134,6 +134,34 @@ def test_a_stream_belongs_to_its_seed_prompt_and_step() -> None:
 
 
 @pytest.mark.parametrize(
+    "config",
+    [PLAIN, SamplingConfig(0.0), SamplingConfig(0.8), SamplingConfig(1.5, top_p=0.1), SamplingConfig(1.0, min_p=0.05)],
+    ids=str,
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_fused_pass_makes_the_same_choices(
+    dtype: torch.dtype, config: SamplingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = (torch.randn(500, 303, generator=torch.Generator().manual_seed(7)) * 2).to(dtype)
+    logits, streams = wide[:, :300], RandomStreams(5, torch.arange(500), 2, 300)
+    fused, fused_logprobs = choose(logits, streams, 1, config)
+    monkeypatch.setattr("danlu.generation.sampling.kernels_for", lambda x: None)
+    plain, plain_logprobs = choose(logits, streams, 1, config)
+    assert (fused != plain).sum() <= 1  # they differ in the last bits of exponentials and logarithms
+    same = fused == plain
+    torch.testing.assert_close(fused_logprobs[same], plain_logprobs[same])
+
+
+@pytest.mark.parametrize("config", [PLAIN, SamplingConfig(0.0), SamplingConfig(0.8), SamplingConfig(0.8, top_k=3)])
+def test_a_broken_model_gives_some_token_and_does_not_hang(config: SamplingConfig) -> None:
+    logits = torch.full((3, 20), torch.nan)
+    logits[1, :10] = 1.0
+    logits[2] = -torch.inf
+    drawn, _ = choose(logits, RandomStreams(0, torch.arange(3), 1, 20), 0, config)
+    assert bool(((drawn >= 0) & (drawn < 20)).all())
+
+
+@pytest.mark.parametrize(
     "wrong",
     [
         {"temperature": -1.0},

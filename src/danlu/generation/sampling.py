@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from danlu.generation.config import SamplingConfig
+from danlu.model.kernels import Kernels
+from danlu.model.ops import kernels_for
 
 
 class RandomStreams:
@@ -39,6 +41,10 @@ class RandomStreams:
         bits.bitwise_xor_(bits >> 16).bitwise_and_(0x7FFFFFFF).bitwise_or_(1)
         return bits.float().mul_(-(2.0**-31)).log1p_()  # log(1 - u), u in (0, 1]: finely spaced where it is small
 
+    def words(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """What the hash of one step is made of: int32 (V,), (B,) and (B,)."""
+        return self._tokens, self._factor[:, step].contiguous(), self._offset[:, step].contiguous()
+
     def keep(self, rows: Tensor) -> None:
         """Drop all prompts but these (indices)."""
         self._factor, self._offset = self._factor[rows], self._offset[rows]
@@ -54,6 +60,8 @@ def choose(logits: Tensor, streams: RandomStreams, step: int, config: SamplingCo
         The tokens (B,) int64, and their log-probabilities (B,), in nats, under softmax(logits / temperature) before any
         token is filtered out; at temperature 0 under softmax(logits).
     """
+    if not config.top_k and (kernels := kernels_for(logits)):
+        return _choose_fused(kernels, logits, streams, step, config)
     scaled = logits.float()
     if config.temperature > 0:
         scaled = scaled * (1 / config.temperature)
@@ -67,6 +75,20 @@ def choose(logits: Tensor, streams: RandomStreams, step: int, config: SamplingCo
     else:
         chosen = _draw(scaled, weights, streams.exponential(step), config)
     return chosen[:, 0], scaled.gather(-1, chosen)[:, 0] - weights.sum(-1).log()
+
+
+def _choose_fused(
+    kernels: Kernels, logits: Tensor, streams: RandomStreams, step: int, config: SamplingConfig
+) -> tuple[Tensor, Tensor]:
+    rows, vocab = logits.shape
+    assert logits.stride(1) == 1
+    chosen, logprobs = torch.empty(rows, dtype=torch.int64), torch.empty(rows)
+    noise = streams.words(step) if config.temperature > 0 else (None, None, None)
+    rescale = 1 / config.temperature if config.temperature > 0 else 1.0
+    whole = logits.as_strided((logits.stride(0) * (rows - 1) + vocab,), (1,))
+    sizes = (rows, vocab, logits.stride(0), rescale, float(config.top_p), float(config.min_p))
+    kernels.call("choose", logits.dtype, whole, *noise, chosen, logprobs, *sizes)
+    return chosen, logprobs
 
 
 def _draw(scaled: Tensor, weights: Tensor, noise: Tensor, config: SamplingConfig) -> Tensor:

@@ -47,6 +47,32 @@ static inline float exponential(float x) {
   return p * power;
 }
 
+/* -log(1 - u) for u = bits / 2^31, 0 < bits < 2^31: a series where u is small, else Cephes' polynomial for log. */
+static inline float exponential_variate(int32_t bits) {
+  float u = (float)bits * 0x1p-31f, c = (float)(0x7fffffff - bits + 1) * 0x1p-31f;
+  float near = u * (1.0f + u * (0.5f + u * (0.333333333f + u * 0.25f)));
+  int32_t pattern;
+  memcpy(&pattern, &c, 4);
+  int32_t exponent = (pattern >> 23) - 126;
+  pattern = (pattern & 0x007fffff) | 0x3f000000;
+  float m; /* c = m 2^exponent, 1/2 <= m < 1 */
+  memcpy(&m, &pattern, 4);
+  int small = m < 0.707106781f;
+  exponent -= small;
+  m = small ? m + m - 1.0f : m - 1.0f;
+  float p = 7.0376836292e-2f;
+  p = p * m - 1.1514610310e-1f;
+  p = p * m + 1.1676998740e-1f;
+  p = p * m - 1.2420140846e-1f;
+  p = p * m + 1.4249322787e-1f;
+  p = p * m - 1.6668057665e-1f;
+  p = p * m + 2.0000714765e-1f;
+  p = p * m - 2.4999993993e-1f;
+  p = p * m + 3.3333331174e-1f;
+  float far = -(m + m * m * (p * m - 0.5f) + (float)exponent * 0.693147181f);
+  return u < 0.004f ? near : far;
+}
+
 #define NUMBER float
 #define SUFFIX _fp32
 #define LOAD(x) (x)
@@ -353,6 +379,56 @@ void NAME(attend)(const NUMBER *query, const NUMBER *key, const NUMBER *value, N
         for (long i = 0; i < group * dim; i++) out[place * group * dim + i] = STORE(sum[i]);
       }
     free(scores);
+  }
+}
+
+/* The next token of each row of logits (rows, vocab; rows are stride apart), as generation/sampling.py defines it, and its
+ * log-probability. words (vocab), factors (rows) and offsets (rows) make the noise; factors == NULL takes the likeliest
+ * token. */
+void NAME(choose)(const NUMBER *logits, const int32_t *words, const int32_t *factors, const int32_t *offsets,
+                  int64_t *chosen, float *logprobs, long rows, long vocab, long stride, float inverse_temperature,
+                  float top_p, float min_p) {
+#pragma omp parallel
+  {
+    float *x = malloc(3 * vocab * sizeof(float)), *weight = x + vocab, *ratio = weight + vocab;
+#pragma omp for schedule(static)
+    for (long r = 0; r < rows; r++) {
+      const NUMBER *row = logits + r * stride;
+      float top = -INFINITY, total = 0;
+      for (long i = 0; i < vocab; i++) {
+        x[i] = LOAD(row[i]) * inverse_temperature;
+        top = x[i] > top ? x[i] : top;
+      }
+      for (long i = 0; i < vocab; i++) {
+        weight[i] = exponential(x[i] - top);
+        total += weight[i];
+      }
+      if (factors) {
+        uint32_t factor = factors[r], offset = offsets[r];
+        for (long i = 0; i < vocab; i++) {
+          uint32_t bits = (uint32_t)words[i] * factor + offset;
+          bits = (bits ^ (uint32_t)((int32_t)bits >> 15)) * 0x85ebca6bu;
+          bits = (bits ^ (uint32_t)((int32_t)bits >> 13)) * 0xc2b2ae35u;
+          bits = ((bits ^ (uint32_t)((int32_t)bits >> 16)) & 0x7fffffffu) | 1u;
+          ratio[i] = weight[i] < min_p ? 0.0f : weight[i] / exponential_variate((int32_t)bits);
+        }
+      }
+      const float *score = factors ? ratio : weight;
+      long best;
+      for (;;) { /* leaves at the latest with the likeliest token, which nothing outweighs */
+        float highest = 0, above = 0;
+        for (long i = 0; i < vocab; i++) highest = score[i] > highest ? score[i] : highest;
+        for (best = 0; best < vocab - 1 && score[best] != highest;) best++;
+        if (!factors || top_p >= 1.0f) break;
+        float edge = x[best];
+        for (long i = 0; i < vocab; i++) above += x[i] > edge ? weight[i] : 0.0f;
+        if (!(above >= top_p * total)) break; /* true of NaN too */
+        for (long i = 0; i < vocab; i++) ratio[i] = x[i] > edge ? ratio[i] : 0.0f;
+      }
+      chosen[r] = best;
+      logprobs[r] = x[best] - top - logf(total);
+    }
+    free(x);
   }
 }
 #endif

@@ -11,6 +11,7 @@ from danlu.common.errors import DanluError
 from danlu.common.files import write_atomic
 from danlu.common.strict import from_mapping, to_mapping
 from danlu.corpus.config import CorpusConfig
+from danlu.generation.config import SamplingConfig
 from danlu.pipeline.toml import dump_toml
 from danlu.scaling.config import ForecastConfig, LadderConfig
 from danlu.tokens.config import TokensConfig
@@ -29,7 +30,7 @@ class Recipe:
     out: str | None = None
     """The run folder; by default runs/NAME."""
     seed: int | None = None
-    """Sets every seed below at once (corpus.toy.seed, training.seed, forecast.seed)."""
+    """Sets every seed below at once (corpus.toy.seed, training.seed, forecast.seed, sampling.seed)."""
     budget: str = DEFAULT_BUDGET
     """The target's training compute in FLOPs (1e14flops; the ladder takes at most a third of it on top), or the time of
     the whole run on this machine (10min), which is turned into FLOPs once, by its measured speed."""
@@ -43,6 +44,8 @@ class Recipe:
     """Which small models are trained for the forecast."""
     forecast: ForecastConfig = field(default_factory=ForecastConfig)
     """How the law is fitted and the interval made."""
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    """How the samples of the trained target are drawn."""
 
     def __post_init__(self) -> None:
         if self.duration.unit not in ("flops", "seconds"):
@@ -60,6 +63,7 @@ class Recipe:
             "corpus.toy.seed": self.corpus.toy.seed,
             "training.seed": self.training.seed,
             "forecast.seed": self.forecast.seed,
+            "sampling.seed": self.sampling.seed,
         }
 
 
@@ -75,6 +79,7 @@ def resolve(recipe: Recipe, default_name: str) -> Recipe:
         corpus=replace(recipe.corpus, toy=replace(recipe.corpus.toy, seed=recipe.seed)),
         training=replace(recipe.training, seed=recipe.seed),
         forecast=replace(recipe.forecast, seed=recipe.seed),
+        sampling=replace(recipe.sampling, seed=recipe.seed),
     )
 
 

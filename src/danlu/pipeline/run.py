@@ -33,35 +33,25 @@ def run(
         if not work:
             report(f"{folder.path}: nothing to do, every stage is done and unchanged")
             return
-        speed = (
-            measure_speed(recipe.training.device, recipe.training.precision)
-            if any(status.stage.costly for status in work.values())
-            else None
-        )
+        report(f"{recipe.name}: {', '.join(work)}")
+        report(f"writes to {folder.path}")
+        costly = any(status.stage.costly for status in work.values())
+        speed = measure_speed(recipe.training.device, recipe.training.precision) if costly else None
         write_recipe(recipe, folder.recipe)
         note_session(folder, command, recipe.seeds, speed)
-        for line in announcement(recipe, folder, work, speed):
-            report(line)
+        if speed:
+            report(expectation(recipe, folder, work, speed))
         walk(road, recipe, folder, report, force=force)
 
 
-def announcement(recipe: Recipe, folder: RunFolder, work: Mapping[str, Status], speed: Speed | None) -> list[str]:
-    """What will be done, what it will cost, how long it will take and where it is written."""
-    lines = [f"{recipe.name}: {', '.join(work)}", f"writes to {folder.path}"]
-    if speed is None:
-        return lines
-    target = (
-        read_json(folder.budget)["flops"]
-        if "budget" not in work
-        else target_flops(recipe.duration, recipe.ladder, speed)
-    )
-    flops = target if "pretrain" in work else 0.0
-    flops += target * recipe.ladder.share if "ladder" in work else 0.0
+def expectation(recipe: Recipe, folder: RunFolder, work: Mapping[str, Status], speed: Speed) -> str:
+    """What the work will cost and how long it will take on this machine, in a sentence."""
+    fixed = "budget" not in work and folder.budget.exists()
+    target = read_json(folder.budget)["flops"] if fixed else target_flops(recipe.duration, recipe.ladder, speed)
+    flops = target * (("pretrain" in work) + recipe.ladder.share * ("ladder" in work))
     machine = describe_machine()
     chips = ", ".join(str(chip["name"]) for chip in speed.accelerators) or f"{machine.processor}, {machine.cores} cores"
-    return [
-        *lines,
-        f"{chips}: {speed.precision} matrix products at {format_rate(speed.peak)} (measured)",
-        f"{format_count(flops)} FLOPs of training, ladder and target: about {expected_seconds(flops, speed)},"
-        f" if {EXPECTED_FRACTION:.0%} of that speed is reached",
-    ]
+    return (
+        f"{format_count(flops)} FLOPs of training, about {expected_seconds(flops, speed)}: {chips}, {speed.precision}"
+        f" matrix products at {format_rate(speed.peak)} (measured), {EXPECTED_FRACTION:.0%} of that expected"
+    )

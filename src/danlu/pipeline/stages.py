@@ -7,7 +7,7 @@ from typing import Any
 
 from danlu.common.errors import DanluError
 from danlu.common.files import read_json, write_json
-from danlu.common.strict import from_mapping
+from danlu.common.strict import to_mapping
 from danlu.hardware.speed import measure_speed
 from danlu.pipeline.budget import EXPECTED_FRACTION, format_rate, target_flops
 from danlu.pipeline.manifest import note_data
@@ -68,30 +68,22 @@ def _fit(job: Job) -> Results:
 
 def _forecast(job: Job) -> Results:
     from danlu.pipeline.entropy import source_entropy
-    from danlu.pipeline.memory import estimate_memory
+    from danlu.pipeline.forecasting import forecast_target
     from danlu.pipeline.words import forecast_lines
-    from danlu.scaling.allocation import allocate_target
-    from danlu.scaling.design import LadderPlan
     from danlu.scaling.fit import read_fit
-    from danlu.scaling.forecast import make_forecast, write_forecast
+    from danlu.scaling.forecast import write_forecast
     from danlu.tokens.build import read_tokens_summary
-    from danlu.training.dials import batch_tokens
 
-    folder, training = job.folder, job.recipe.training
+    folder, recipe = job.folder, job.recipe
     note_data(folder)
-    plan = from_mapping(LadderPlan, read_json(folder.ladder / "plan.json"), str(folder.ladder / "plan.json"))
-    fit = read_fit(folder.fit / "fit.json")
     entropy = source_entropy(folder.corpus, folder.tokens)
-    target = allocate_target(fit, plan, lambda model, tokens: batch_tokens(model, training))
-    forecast = make_forecast(
-        fit,
-        target,
-        job.recipe.forecast,
-        context=training.context,
-        memory=estimate_memory(plan, target.model, training, folder.ladder),
+    forecast = forecast_target(
+        read_fit(folder.fit / "fit.json"),
+        folder.ladder,
+        recipe.training,
+        recipe.forecast,
         bytes_per_token=read_tokens_summary(folder.tokens).heldout_bytes_per_token,
         entropy=entropy[0] if entropy else None,
-        notes=plan.warnings,
     )
     write_forecast(forecast, folder.forecast, started=folder.pretrain.exists())
     for line in forecast_lines(forecast):
@@ -121,6 +113,18 @@ def _verdict(job: Job) -> Results:
     for line in verdict_lines(verdict):
         job.report(line)
     return {"measured": verdict.measured, "relative_error": verdict.relative_error, "inside": verdict.inside}
+
+
+def _evaluation(job: Job) -> Results:
+    from danlu.pipeline.judging import evaluate_heldout, make_samples
+
+    folder, training = job.folder, job.recipe.training
+    result = evaluate_heldout(folder.model, folder.tokens, training.device, training.precision)
+    write_json(job.out / "evaluation.json", to_mapping(result))
+    samples = make_samples(folder.model, folder.tokens, job.recipe.sampling, training.device, training.precision)
+    write_json(job.out / "samples.json", samples)
+    job.report(f"{result.bits_per_byte:.4f} bits a byte of held-out text; {len(samples)} samples")
+    return {"loss": result.loss, "bits_per_byte": result.bits_per_byte}
 
 
 def _data_files(recipe: Recipe) -> Mapping[str, Sequence[Path]]:
@@ -211,5 +215,13 @@ ROAD = (
         settings=lambda recipe: {},
         needs=("forecast", "pretrain"),
         writes="file",
+    ),
+    Stage(
+        name="evaluation",
+        does="the trained target on held-out text, and samples",
+        run=_evaluation,
+        outputs=(),
+        settings=lambda recipe: {"sampling": recipe.sampling},
+        needs=("tokens", "pretrain"),
     ),
 )

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from danlu.common.duration import format_count
-from danlu.common.files import read_json, write_json
+from danlu.common.files import write_json
 from danlu.common.progress import Progress
-from danlu.common.strict import from_mapping, to_mapping
+from danlu.common.strict import to_mapping
 from danlu.model.config import ModelConfig
 from danlu.scaling.config import LadderConfig
 from danlu.training.config import TrainingConfig
@@ -30,16 +30,15 @@ def train_ladder(
         Stopped: SIGINT or SIGTERM came; a checkpoint was written.
     """
     from danlu.evaluation.heldout import heldout_evaluator
+    from danlu.pipeline.forecasting import read_plan
     from danlu.pipeline.plan import plan_ladder
-    from danlu.scaling.design import LadderPlan
     from danlu.scaling.ladder_run import run_ladder
 
-    path = out / "plan.json"
-    if path.exists():
-        plan = from_mapping(LadderPlan, read_json(path), str(path))
+    if (out / "plan.json").exists():
+        plan = read_plan(out)
     else:
         plan = plan_ladder(target_flops, tokens, training, ladder)
-        write_json(path, to_mapping(plan))
+        write_json(out / "plan.json", to_mapping(plan))
     for warning in plan.warnings:
         report(warning)
     report(

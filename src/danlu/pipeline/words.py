@@ -12,8 +12,8 @@ def forecast_lines(forecast: Forecast) -> list[str]:
         f"target: {format_count(target.params)} parameters, {format_count(target.tokens)} tokens"
         f" ({target.epochs:.2g} epochs), {format_count(target.flops)} FLOPs,"
         f" {forecast.extrapolation.C:.3g} times the largest rung's",
-        f"loss {forecast.loss:.4f} nats a token, with {forecast.level:.0%} from {forecast.low:.4f} to {forecast.high:.4f}",
-        f"time {format_seconds(forecast.seconds)}, from {format_seconds(forecast.seconds_low)}"
+        f"loss {forecast.loss:.4f} nats a token, {forecast.level:.0%}: {forecast.low:.4f} to {forecast.high:.4f}",
+        f"time {format_seconds(forecast.seconds)}, {format_seconds(forecast.seconds_low)}"
         f" to {format_seconds(forecast.seconds_high)}",
     ]
     if forecast.memory_bytes and forecast.memory_bytes_low and forecast.memory_bytes_high:
@@ -21,7 +21,7 @@ def forecast_lines(forecast: Forecast) -> list[str]:
             f"{size / 1e9:.2f}"
             for size in (forecast.memory_bytes_low, forecast.memory_bytes, forecast.memory_bytes_high)
         )
-        lines.append(f"memory {middle} GB, from {low} to {high}")
+        lines.append(f"memory {middle} GB, {low} to {high}")
     return [*lines, *forecast.warnings]
 
 

@@ -350,9 +350,10 @@ def _warnings(
         )
     if repetition:
         worth = "nearly as good as fresh text" if repetition.epochs <= FRESH_EPOCHS else "worth ever less"
+        seen, fresh = format_count(target.tokens), format_count(repetition.effective_tokens)
         found.append(
-            f"The target passes {repetition.epochs:.3g} times over its text, which is {worth}:"
-            f" {format_count(target.tokens)} tokens count as {format_count(repetition.effective_tokens)}, and the loss is"
-            f" {repetition.nats:.4f} nats ({100 * repetition.share:.2f}%) higher than with fresh text."
+            f"The target passes {repetition.epochs:.3g} times over its text, which is {worth}: {seen} tokens count as"
+            f" {fresh}, and the loss is {repetition.nats:.4f} nats ({100 * repetition.share:.2f}%) higher than with"
+            " fresh text."
         )
     return found

@@ -101,8 +101,8 @@ def _draws(fit: Fit, compute: Array, config: ForecastConfig) -> Array:
 
     def centres(problem: Problem) -> Array:
         assert problem.pull
-        drawn: Array = rng.normal(0, problem.pull.spread, (count, len(problem.law.exponents)))
-        return np.log(problem.pull.centre) + drawn
+        away = rng.normal(0, problem.pull.spread, (count, len(problem.law.exponents)))
+        return np.asarray(away + np.log(problem.pull.centre))
 
     surface = Problem(SURFACE, values, config.huber_delta, fit.surface.floor, pull_of(SURFACE, config))
     start = np.tile(surface.theta(fit.surface.parameters), (count, 1))
@@ -119,8 +119,7 @@ def _draws(fit: Fit, compute: Array, config: ForecastConfig) -> Array:
 
     params = np.sqrt(compute / 6.0 / fit.ratio)
     both = np.concatenate([frontier.predict(frontiers, {"C": compute}), on_surfaces(params, params * fit.ratio)])
-    drawn: Array = np.log(both) + rng.normal(0, fit.noise, (len(both), 1))
-    return drawn
+    return np.asarray(np.log(both) + rng.normal(0, fit.noise, (len(both), 1)))
 
 
 def _sampling_error(fit: Fit) -> float:

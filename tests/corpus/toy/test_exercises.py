@@ -43,11 +43,10 @@ def test_sums_are_right() -> None:
         for first, sign, second, result in re.findall(r"^(\w+) (plus|minus) (\w+) is (\w+)\.$", text, re.M):
             left, right = value[first.lower()], value[second]
             assert value[result] == (left + right if sign == "plus" else left - right)
-        for had, more, now in re.findall(
-            r"(?:had|has) (\w+) .*? (?:found|finds) (\w+) more .*? (?:had|has) (\w+)", text
-        ):
+        has = "(?:had|has)"
+        for had, more, now in re.findall(rf"{has} (\w+) .*? (?:found|finds) (\w+) more .*? {has} (\w+)", text):
             assert value[now] == value[had] + value[more]
-        for had, fewer, now in re.findall(r"(?:had|has) (\w+) .*? (?:lost|loses) (\w+) .*? (?:had|has) (\w+)", text):
+        for had, fewer, now in re.findall(rf"{has} (\w+) .*? (?:lost|loses) (\w+) .*? {has} (\w+)", text):
             assert value[now] == value[had] - value[fewer]
         text, _, _ = _write(sums, Chinese, seed)
         for first, sign, second, result in re.findall(r"^(\w+?)([加减])(\w+?)等于(\w+)。$", text, re.M):

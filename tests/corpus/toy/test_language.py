@@ -34,10 +34,10 @@ def test_known_document() -> None:
     # A change of this text is a change of the language: every corpus made before becomes another.
     document = next(documents(ToyConfig(languages=("en",)), 6, 1))
     assert document.text == (
-        "It was a sunny morning. Mia was in the kitchen. Leo was at the market. "
-        "In the cupboard in the kitchen there was a small red pen. There was an egg on the table.\n"
+        "It was a sunny morning. Mia was in the kitchen. Mum was in the bedroom. "
+        "In the cupboard in the kitchen there was a small red drum. On the table there was an egg.\n"
         "A white squirrel came to the kitchen. Mia petted the squirrel. The squirrel waved its tail. "
-        "Leo hurried to the kitchen.\n"
+        "Mum hurried to the kitchen.\n"
         "In the evening, everyone went home."
     )
 

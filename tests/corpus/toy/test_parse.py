@@ -111,6 +111,8 @@ def test_how_new_things_turn_up(
     step: Callable[[Scene, Actor], None],
 ) -> None:
     monkeypatch.setattr(scene, "THING", ranked(THINGS[:1]))
+    monkeypatch.setattr(scene, "PLACE", ranked(PLACES[:2]))
+    monkeypatch.setattr(scene, "ANYWHERE", 0b11)
     monkeypatch.setattr(english, "LEAD", Choice({"": 1}))
     monkeypatch.setattr(chinese, "LEAD", Choice({"": 1}))
     stories: list[Scene] = []

@@ -104,6 +104,7 @@ class Chooser:
             power = 1.0 if choice.steady else self._power
             weights = [weight**power for weight in choice.weights]
         allowed = [i for i in range(len(weights)) if mask >> i & 1]
+        assert allowed, "nothing is left to choose from"
         total = math.fsum(weights[i] for i in allowed)
         cumulative = list(accumulate(weights[i] / total for i in allowed))
         cumulative[-1] = 1.0  # rounding must not leave a gap below 1

@@ -53,7 +53,8 @@ def do(scene: Scene, x: Actor) -> None:
     x.idle = False
     if x.place.objects:
         left = list(x.place.objects)
-        objects = [left.pop(scene.choose.one_of(range(len(left)))) for _ in range(scene.choose.pick(NUM_OBJECTS))]
+        number = scene.choose.among(NUM_OBJECTS, (1 << len(left)) - 1)
+        objects = [left.pop(scene.choose.one_of(range(len(left)))) for _ in range(number)]
         scene.voice.does(x, objects)
     else:
         scene.voice.does(x, [scene.some_animal()[1] for _ in range(scene.choose.pick(NUM_ANIMALS))])

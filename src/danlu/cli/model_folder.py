@@ -1,0 +1,19 @@
+"""Which model folder a path on the command line means."""
+
+from pathlib import Path
+
+from danlu.common.errors import DanluError
+
+
+def model_folder(path: Path) -> Path:
+    """A model folder itself, or the trained model of a run (RUN/pretrain/model) or of `danlu pretrain` (OUT/model).
+
+    Raises:
+        DanluError: there is no model.
+    """
+    for candidate in (path, path / "pretrain" / "model", path / "model"):
+        if (candidate / "config.json").exists():
+            return candidate
+    if (path / "recipe.toml").exists():
+        raise DanluError(f"the run {path} has no trained model yet.", f"Let it finish: danlu run {path}")
+    raise DanluError(f"there is no model in {path}.", "Give a model folder (with config.json) or a run folder.")

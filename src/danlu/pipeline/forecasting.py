@@ -1,0 +1,58 @@
+"""A ladder's forecast, with everything that goes into it put together."""
+
+from pathlib import Path
+
+from danlu.common.errors import DanluError
+from danlu.common.files import read_json
+from danlu.common.strict import from_mapping
+from danlu.pipeline.memory import estimate_memory
+from danlu.scaling.allocation import allocate_target
+from danlu.scaling.config import ForecastConfig
+from danlu.scaling.design import LadderPlan
+from danlu.scaling.fit import Fit
+from danlu.scaling.forecast import Forecast, make_forecast
+from danlu.training.config import TrainingConfig
+from danlu.training.dials import batch_tokens
+
+
+def forecast_target(
+    fit: Fit,
+    ladder: Path,
+    training: TrainingConfig,
+    config: ForecastConfig,
+    bytes_per_token: float | None = None,
+    entropy: float | None = None,
+) -> Forecast:
+    """Choose the target that a ladder was planned for, and forecast it.
+
+    Args:
+        fit: of the ladder's points.
+        ladder: the ladder's folder, with its plan.
+        training: how the target will be trained.
+        bytes_per_token: of the held-out text.
+        entropy: the source's entropy (nats a token), exact or a bound, to be shown beside the forecast.
+    """
+    plan = read_plan(ladder)
+    target = allocate_target(fit, plan, lambda model, tokens: batch_tokens(model, training))
+    return make_forecast(
+        fit,
+        target,
+        config,
+        context=plan.context,
+        memory=estimate_memory(plan, target.model, training, ladder),
+        bytes_per_token=bytes_per_token,
+        entropy=entropy,
+        notes=plan.warnings,
+    )
+
+
+def read_plan(ladder: Path) -> LadderPlan:
+    """The plan in a ladder's folder.
+
+    Raises:
+        DanluError: there is none, or it is damaged.
+    """
+    path = ladder / "plan.json"
+    if not path.exists():
+        raise DanluError(f"{ladder} holds no ladder: there is no {path.name}.", "Make one with `danlu ladder`.")
+    return from_mapping(LadderPlan, read_json(path), str(path))

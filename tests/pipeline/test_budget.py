@@ -1,0 +1,26 @@
+import pytest
+
+from danlu.common.duration import Duration
+from danlu.hardware.speed import Speed
+from danlu.pipeline.budget import EXPECTED_FRACTION, expected_seconds, format_rate, target_flops
+from danlu.scaling.config import LadderConfig
+
+_SPEED = Speed("cpu", "bf16", {"bf16": 8e11, "fp32": 1e11}, ())
+
+
+def test_a_budget_in_flops_is_the_targets() -> None:
+    assert target_flops(Duration(1e14, "flops"), LadderConfig(), None) == 1e14
+
+
+def test_a_budget_in_time_covers_ladder_and_target() -> None:
+    ladder = LadderConfig(share=0.25)
+    flops = target_flops(Duration(600, "seconds"), ladder, _SPEED)
+    assert flops == pytest.approx(600 * 8e11 * EXPECTED_FRACTION / 1.25)
+    assert expected_seconds(flops * 1.25, _SPEED).value == pytest.approx(600)
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"), [(8.123e11, "812 GFLOP/s"), (6.8e13, "68 TFLOP/s"), (1.2e15, "1.2 PFLOP/s")]
+)
+def test_rates_for_a_person(rate: float, words: str) -> None:
+    assert format_rate(rate) == words
