@@ -116,8 +116,9 @@ def test_the_standard_error_is_the_spread_over_new_documents(model: Transformer,
 
 
 def test_one_long_document_still_has_a_standard_error(model: Transformer, tmp_path: Path) -> None:
-    one = evaluate_tokens(model, write(tmp_path, [600]), CONTEXT)
-    assert 0 < one.loss_se < 1
+    one = evaluate_tokens(model, write(tmp_path / "one", [600]), CONTEXT)
+    many = evaluate_tokens(model, write(tmp_path / "many", [29] * 20), CONTEXT)
+    assert 0.5 * many.loss_se < one.loss_se < 2 * many.loss_se
 
 
 def test_a_uniform_model_needs_the_logarithm_of_the_vocabulary(tmp_path: Path, model: Transformer) -> None:

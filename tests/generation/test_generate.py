@@ -136,6 +136,18 @@ def test_a_folder_generates_what_the_model_does(model: Transformer, tokenizer: T
     assert loaded.generate(PROMPTS, HOT) == generate(model, tokenizer, PROMPTS, HOT)
 
 
+def test_a_folder_says_itself_what_ends_a_text(model: Transformer, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    save_tokenizer(tokenizer, tmp_path / "tokenizer")
+    save_pretrained(model.config, model.state_dict(), tmp_path / "tokenizer", tmp_path / "model", torch.float32)
+    end = tokenizer.token_to_id("<|endoftext|>")
+    assert load_generator(tmp_path / "model", "cpu", "fp32").stop_tokens == (end,)
+    (tmp_path / "model" / "generation_config.json").write_text('{"eos_token_id": [5, 6]}')
+    loaded = load_generator(tmp_path / "model", "cpu", "fp32")
+    assert loaded.stop_tokens == (5, 6)
+    results = loaded.generate(["a"] * 64, SamplingConfig(5.0, top_p=1.0, max_new_tokens=60))
+    assert {result.tokens[-1] for result in results if result.finish_reason == "stop"} == {5, 6}
+
+
 def test_a_tokenizer_of_another_model_is_refused(make_model: Callable[..., Transformer], tokenizer: Tokenizer) -> None:
     with pytest.raises(DanluError, match="tokenizer knows"):
         Generator(make_model(vocab_size=300), tokenizer)

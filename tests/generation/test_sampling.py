@@ -165,6 +165,7 @@ def test_a_broken_model_gives_some_token_and_does_not_hang(config: SamplingConfi
     "wrong",
     [
         {"temperature": -1.0},
+        {"temperature": 1e-9},
         {"top_p": 0.0},
         {"top_p": 1.5},
         {"min_p": 2.0},

@@ -39,6 +39,9 @@ def test_ends_and_beginnings_are_found(tokenizer: Tokenizer) -> None:
     assert start is not None
     assert tokenizer.id_to_token(start) == "<|endoftext|>"
     assert start_token(Tokenizer(models.BPE({"a": 0}, []))) is None
+    crossed_out = Tokenizer(models.BPE({"</s>": 0, "<s>": 1}, []))  # ordinary words of a vocabulary made from HTML
+    assert stop_tokens(crossed_out) == ()
+    assert start_token(crossed_out) is None
 
 
 PIECES = [b"", b"a", b"b", b"ab", b"ba", b"\n", b"\n\n", "炉".encode(), "炉".encode()[:1], "炉".encode()[1:], b"aab"]

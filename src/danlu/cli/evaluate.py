@@ -48,9 +48,9 @@ def main(words: list[str]) -> None:
     else:
         result = evaluate_heldout(folder, run_tokens, device, precision)
     report.clear()
-    for part in (*result.by_source, result):
-        name = getattr(part, "source", "in total")
-        report(f"{name}: {part.loss:.4f} nats a token, {part.bits_per_byte:.4f} bits a byte ({part.tokens:,} tokens)")
+    rows = [(part.source, part.loss, part.bits_per_byte, part.tokens) for part in result.by_source]
+    for name, loss, bits, tokens in (*rows, ("in total", result.loss, result.bits_per_byte, result.tokens)):
+        report(f"{name}: {loss:.4f} nats a token, {bits:.4f} bits a byte ({tokens:,} tokens)")
     if arguments.json:
         write_json(arguments.json, to_mapping(result))
         report(f"wrote {arguments.json}")

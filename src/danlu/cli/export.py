@@ -17,8 +17,8 @@ class Arguments:
 
     model: tyro.conf.Positional[Path]
     """A model folder, or a run folder."""
-    out: tyro.conf.Positional[Path]
-    """The folder to write."""
+    out: tyro.conf.Positional[Path | None] = None
+    """The folder to write; by default exports/NAME, after the run."""
     dtype: Literal["stored", "fp32", "bf16"] = "stored"
     """Format of the weights in the file; `stored` leaves it."""
 
@@ -26,7 +26,8 @@ class Arguments:
 def main(words: list[str]) -> None:
     """Run the verb."""
     arguments = parse(Arguments, words, "export")
-    folder, out = model_folder(arguments.model), new_folder(arguments.out)
+    folder = model_folder(arguments.model)
+    out = new_folder(arguments.out or Path("exports") / _name(folder.resolve()))
     import torch
 
     from danlu.model.huggingface import load_pretrained, save_pretrained
@@ -39,3 +40,8 @@ def main(words: list[str]) -> None:
     report(f"wrote {out}")
     report(f'  AutoModelForCausalLM.from_pretrained("{out}")')
     report(f'  AutoTokenizer.from_pretrained("{out}")')
+
+
+def _name(folder: Path) -> str:
+    """What to call a model: after its run, or its own folder."""
+    return folder.parents[1].name if folder.parts[-2:] == ("pretrain", "model") else folder.name

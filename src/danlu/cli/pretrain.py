@@ -23,7 +23,7 @@ class Arguments:
     tokens: Path
     """The folder that `danlu tokens` wrote (RUN/tokens)."""
     width: int
-    """Width of the residual stream, a multiple of 16; depth and the rest follow from it."""
+    """Width of the residual stream, a multiple of 8; depth and the rest follow from it."""
     horizon: str
     """Length of the run: 10Mtokens, 2epochs, 500steps or 1e13flops."""
     out: Path

@@ -15,6 +15,8 @@ from danlu.model.transformer import Transformer
 from danlu.tokens.dataset import TokenDataset
 
 _BATCH_TOKENS = 8192
+# With fewer documents the spread between them says little; windows of the context stand in for them.
+_FEWEST_DOCUMENTS = 8
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Evaluation:
     loss: float
     """Nats a token."""
     loss_se: float
-    """Its standard error, documents drawn anew (nats a token)."""
+    """Its standard error, documents (or windows, where there are few) drawn anew (nats a token)."""
     bits_per_byte: float
     """Bits a byte of text: comparable between tokenizers."""
     tokens: int
@@ -72,11 +74,6 @@ def evaluate_tokens(model: Transformer, heldout: TokenDataset, context: int) -> 
     starts = np.array([max(0, span.offset - 1) for span in spans])
     sums = np.add.reduceat(losses, starts)
     counts = np.diff(np.append(starts, losses.size))
-    loss = float(losses.mean())
-    # A ratio of sums over documents: linearised (Cochran 1977, section 2.11).
-    deviations = sums - loss * counts
-    documents = len(spans)
-    spread = float(np.square(deviations).sum()) * documents / max(1, documents - 1)
     parts: dict[str, list[int]] = defaultdict(list)
     for index, span in enumerate(spans):
         parts[span.source].append(index)
@@ -84,13 +81,12 @@ def evaluate_tokens(model: Transformer, heldout: TokenDataset, context: int) -> 
     for source, members in sorted(parts.items()):
         nats, tokens = float(sums[members].sum()), int(counts[members].sum())
         length = sum(spans[index].bytes for index in members)
-        by_source.append(
-            SourceLoss(source, nats / tokens, _bits(nats, length), tokens, length, len(members))
-        )
+        by_source.append(SourceLoss(source, nats / tokens, _bits(nats, length), tokens, length, len(members)))
     length = sum(span.bytes for span in spans)
+    units = starts if len(spans) >= _FEWEST_DOCUMENTS else np.arange(0, losses.size, context)
     return Evaluation(
-        loss=loss,
-        loss_se=math.sqrt(spread) / losses.size,
+        loss=float(losses.mean()),
+        loss_se=_standard_error(losses, units),
         bits_per_byte=_bits(float(losses.sum()), length),
         tokens=losses.size,
         bytes=length,
@@ -111,6 +107,17 @@ def heldout_evaluator(tokens: Path, context: int) -> Callable[[Transformer], tup
         return result.loss, result.loss_se
 
     return evaluate
+
+
+def _standard_error(losses: NDArray[np.float64], starts: NDArray[np.intp]) -> float:
+    """Of the mean loss, if the stretches that begin at `starts` were drawn anew.
+
+    A ratio of two sums over stretches, linearised (Cochran 1977, section 2.11).
+    """
+    counts = np.diff(np.append(starts, losses.size))
+    deviations = np.add.reduceat(losses, starts) - losses.mean() * counts
+    spread = float(np.square(deviations).sum()) * len(starts) / max(1, len(starts) - 1)
+    return math.sqrt(spread) / losses.size
 
 
 def _losses(model: Transformer, stream: TokenDataset, context: int) -> NDArray[np.float64]:

@@ -40,13 +40,11 @@ def attend(
     values[every, :, positions] = value.transpose(0, 1)
     read = min(capacity, (longest // BLOCK + 1) * BLOCK)
     inside = torch.arange(read, device=query.device) <= positions[:, None]
-    # Not the processor's tiled kernel: the order of its sums follows from the length of the longest row.
+    # The queries that share a key stand as positions of one head. Not the processor's tiled kernel: the order of its
+    # sums follows from the length of the longest row.
+    grouped = query.transpose(0, 1).reshape(rows, kv_heads, heads // kv_heads, head_dim)
     with sdpa_kernel(SDPBackend.MATH) if query.device.type == "cpu" else contextlib.nullcontext():
         mixed = F.scaled_dot_product_attention(
-            query.transpose(0, 1)[:, :, None],
-            keys[:, :, :read],
-            values[:, :, :read],
-            attn_mask=inside[:, None, None],
-            enable_gqa=heads != kv_heads,
+            grouped, keys[:, :, :read], values[:, :, :read], attn_mask=inside[:, None, None]
         )
     return mixed.flatten(1)

@@ -36,5 +36,9 @@ class SamplingConfig:
             value = getattr(self, name)
             if not low <= value <= high or value == float("inf"):
                 raise DanluError(f"{name} is {value:g}.", f"It must be {allowed}.")
+        if 0 < self.temperature < 1e-3:
+            raise DanluError(
+                f"temperature is {self.temperature:g}.", "Take 0 for the likeliest token, or 0.001 or more."
+            )
         if "" in self.stop:
             raise DanluError("a stop text is empty.", "Leave it out.")

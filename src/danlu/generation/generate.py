@@ -51,12 +51,14 @@ class Generator:
     Args:
         model: a decoder, or a transformer whose weights are taken as they are now.
         tokenizer: its tokenizer.
+        stop: tokens that end a text; by default those that the tokenizer has for it.
     """
 
-    def __init__(self, model: Decoder | Transformer, tokenizer: Tokenizer) -> None:
+    def __init__(self, model: Decoder | Transformer, tokenizer: Tokenizer, stop: Sequence[int] | None = None) -> None:
         self.decoder = model if isinstance(model, Decoder) else Decoder.of(model)
         self.tokenizer = tokenizer
         self.table = token_bytes(tokenizer)
+        self.stop_tokens = stop_tokens(tokenizer) if stop is None else tuple(stop)
         self._ends: dict[tuple[str, ...], _Ends] = {}
         if len(self.table) > self.decoder.config.vocab_size:
             raise DanluError(
@@ -124,7 +126,7 @@ class Generator:
         if stop not in self._ends:
             texts = StopTexts(stop, self.table)
             signs = torch.tensor(texts.may_end, dtype=torch.uint8) * _MAY_END
-            signs[list(stop_tokens(self.tokenizer))] = _ENDS
+            signs[list(self.stop_tokens)] = _ENDS
             self._ends[stop] = _Ends(texts, signs)
         return self._ends[stop]
 

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from danlu.common.files import read_json
 from danlu.generation.decoder import Decoder
 from danlu.generation.generate import Generator
+from danlu.generation.text import stop_tokens
 from danlu.hardware.device import Precision, choose_device, compute_dtype
 from danlu.model.huggingface import load_pretrained
 from danlu.tokens.tokenizer import load_tokenizer
@@ -24,4 +26,15 @@ def load_generator(folder: Path, device: str = "auto", precision: Precision = "a
     decoder = Decoder(
         config, {name: tensor.to(place) for name, tensor in state.items()}, compute_dtype(place, precision)
     )
-    return Generator(decoder, load_tokenizer(folder))
+    tokenizer = load_tokenizer(folder)
+    return Generator(decoder, tokenizer, _stop_tokens(folder) or stop_tokens(tokenizer))
+
+
+def _stop_tokens(folder: Path) -> list[int]:
+    """The tokens that the folder itself names as ends."""
+    for name in ("generation_config.json", "config.json"):
+        if (folder / name).is_file():
+            named = read_json(folder / name).get("eos_token_id")
+            if named is not None:
+                return named if isinstance(named, list) else [named]
+    return []

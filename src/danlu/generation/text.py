@@ -15,14 +15,20 @@ _START_TOKENS = (END_OF_TEXT, "<|begin_of_text|>", "<s>")
 
 def stop_tokens(tokenizer: Tokenizer) -> tuple[int, ...]:
     """Ids of the tokens that end a text or a turn."""
-    found = (tokenizer.token_to_id(token) for token in _STOP_TOKENS)
-    return tuple(number for number in found if number is not None)
+    special = _special(tokenizer)
+    return tuple(special[token] for token in _STOP_TOKENS if token in special)
 
 
 def start_token(tokenizer: Tokenizer) -> int | None:
     """Id of the token that a document begins behind; None where there is none."""
-    found = (tokenizer.token_to_id(token) for token in _START_TOKENS)
-    return next((number for number in found if number is not None), None)
+    special = _special(tokenizer)
+    return next((special[token] for token in _START_TOKENS if token in special), None)
+
+
+def _special(tokenizer: Tokenizer) -> dict[str, int]:
+    """Special tokens by name: a word of the vocabulary may be spelled like one of another family's."""
+    added = tokenizer.get_added_tokens_decoder().items()
+    return {token.content: number for number, token in added if token.special}
 
 
 def token_bytes(tokenizer: Tokenizer) -> list[bytes]:
@@ -30,7 +36,7 @@ def token_bytes(tokenizer: Tokenizer) -> list[bytes]:
 
     Knows byte-level vocabularies (GPT-2, Qwen, Llama 3) and SentencePiece's (Llama 2: `▁` for a space, `<0x0A>`).
     """
-    special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    special = set(_special(tokenizer).values())
     added = {number: token.content.encode() for number, token in tokenizer.get_added_tokens_decoder().items()}
     alphabet = _byte_alphabet()
     byte_level = '"ByteLevel"' in tokenizer.to_str()

@@ -5,30 +5,32 @@ from danlu.model.config import ModelConfig
 # Width per block: a small model wants it small (depth pays early), and 64 is where the curve flattens for large ones
 # (Kaplan et al. 2020, section 3.1: loss varies by under 3% for 20 <= width/depth <= 100).
 _ASPECT = 32
+_FEWEST_BLOCKS, _FEWEST_HEADS = 3, 2
 
 
 def shape(width: int, vocab_size: int, context: int) -> ModelConfig:
     """The family's member of a width.
 
     Args:
-        width: of the residual stream; a multiple of 16.
+        width: of the residual stream; a multiple of 8.
         vocab_size: rows of the embedding table.
         context: longest sequence (tokens).
 
-    Depth is width / 32 up to width 512, then grows as width / 64 beyond. Heads are 32 wide below width 512 and 64 from
-    there on (no reader of the exported model takes less than 32).
+    Depth is width / 32 up to width 512, at least 3, then grows as width / 64 beyond. Heads are 32 wide below width 512
+    and 64 from there on (no reader of the exported model takes less than 32), and at least two: the smallest members
+    then differ in width alone, and a law through them is smooth.
     """
-    assert width % 16 == 0
+    assert width % 8 == 0
     if width <= 512:
-        depth = max(2, round(width / _ASPECT))
+        depth = max(_FEWEST_BLOCKS, round(width / _ASPECT))
     else:
         depth = round(16 + (width - 512) / 64)
     head_dim = 32 if width < 512 else 64
-    heads = max(1, round(width / head_dim))
+    heads = max(_FEWEST_HEADS, round(width / head_dim))
     return ModelConfig(
         vocab_size=vocab_size,
         hidden_size=width,
-        intermediate_size=max(32, round(width * 8 / 3 / 32) * 32),
+        intermediate_size=max(32, round(width * 8 / 3 / 16) * 16),
         num_hidden_layers=depth,
         num_attention_heads=heads,
         num_key_value_heads=heads,
@@ -38,8 +40,8 @@ def shape(width: int, vocab_size: int, context: int) -> ModelConfig:
 
 
 def family(vocab_size: int, context: int, largest_width: int = 8192) -> tuple[ModelConfig, ...]:
-    """All members, small to large: widths in steps of 16 up to 256, then by about an eighth."""
-    widths = list(range(32, 257, 16))
+    """All members, small to large: widths in steps of 8 to 64, of 16 to 256, then by about an eighth."""
+    widths = [*range(16, 64, 8), *range(64, 257, 16)]
     while widths[-1] < largest_width:
         step = max(32, widths[-1] // 8 // 32 * 32)
         widths.append(widths[-1] + step)

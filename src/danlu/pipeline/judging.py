@@ -86,7 +86,7 @@ def make_samples(
     generations = load_generator(folder, device, precision).generate(prompts, config)
     settings = {"seed": config.seed, "temperature": config.temperature, "top_p": config.top_p}
     return [
-        {"prompt": prompt, "text": prompt + generation.text, **settings}
+        {"prompt": prompt, "text": generation.text, **settings}
         for prompt, generation in zip(prompts, generations, strict=True)
     ]
 

@@ -135,7 +135,7 @@ def status(stage: Stage, recipe: Recipe, folder: RunFolder, road: Sequence[Stage
     changed += [
         f"{name} was made again and is not the same"
         for name, fingerprint in _upstream(stage, folder, road).items()
-        if record.upstream.get(name, fingerprint) != fingerprint
+        if record.upstream.get(name) != fingerprint
     ]
     changed += _changed_sources(record, _sources(stage, recipe))
     if changed:

@@ -52,7 +52,7 @@ def _run_rung(
     rung: Rung, tokens: Path, config: TrainingConfig, out: Path, report: Progress, evaluate: Evaluate
 ) -> list[Point]:
     """All annealed points of one rung, short first."""
-    config = replace(config, batch_tokens=rung.batch_tokens, evaluations=1)
+    config = replace(config, batch_tokens=rung.batch_tokens, evaluations=1, seed=config.seed + rung.seed)
     *shorter, longest = rung.horizons
     branch_steps = {h: hyperparameters(rung.model, h, config).schedule.cooldown_start for h in shorter}
 

@@ -35,15 +35,25 @@ def test_known_document() -> None:
     document = next(documents(ToyConfig(languages=("en",)), 6, 1))
     assert document.text == (
         "It was a sunny morning. Mia was in the kitchen. Mum was in the bedroom. "
-        "In the cupboard in the kitchen there was a small red drum. On the table there was an egg.\n"
-        "A white squirrel came to the kitchen. Mia petted the squirrel. The squirrel waved its tail. "
-        "Mum hurried to the kitchen.\n"
-        "In the evening, everyone went home."
+        "In the cupboard in the kitchen there was a small red drum. On the table there was an egg and a new mirror. "
+        "Mia had a white ball and a green drum.\n"
+        "Mia ran happily to the farm. Mia put the green drum beside the well. She put the white ball beside the well. "
+        "Then Mum sang a song about a white dog in the bedroom.\n"
+        "In the afternoon, Mum wanted the small red drum. She went to the kitchen and took the small red drum. "
+        "She was glad because she had the small red drum."
     )
+    assert document.labels["things"] == [
+        ["small red drum", "Mum"],
+        ["egg", "on the table", "kitchen"],
+        ["new mirror", "on the table", "kitchen"],
+        ["white ball", "beside the well", "farm"],
+        ["green drum", "beside the well", "farm"],
+    ]
+    assert document.labels["people"] == [["Mia", "farm", 0], ["Mum", "kitchen", 0]]
 
 
 def test_shares_are_as_asked() -> None:
-    made = _made(4000, ToyConfig(chinese=0.25, questions=0.4, entropy=0.1))
+    made = _made(3000, ToyConfig(chinese=0.25, questions=0.4, entropy=0.1))
     chinese = sum(document.labels["language"] == "zh" for document in made) / len(made)
     questions = sum(document.labels["kind"] == "questions" for document in made) / len(made)
     assert chinese == pytest.approx(0.25, abs=0.03)
@@ -92,19 +102,19 @@ def test_the_same_happens_in_both_languages() -> None:
 
 
 def test_the_entropy_is_in_the_stated_range() -> None:
-    assert 0.16 < entropy_per_byte(documents(ToyConfig(languages=("en",)), 0, 2000)) < 0.18
-    assert 0.15 < entropy_per_byte(documents(ToyConfig(languages=("zh",)), 0, 2000)) < 0.17
+    assert 0.165 < entropy_per_byte(documents(ToyConfig(languages=("en",)), 0, 2000)) < 0.185
+    assert 0.155 < entropy_per_byte(documents(ToyConfig(languages=("zh",)), 0, 2000)) < 0.175
     assert entropy_bound(CONFIG) == "exact"
 
 
 def test_the_knob_raises_the_entropy() -> None:
     for language in ("en", "zh"):
         entropies = [
-            entropy_per_byte(documents(ToyConfig(entropy=entropy, languages=(language,)), 0, 2000))
-            for entropy in (0.0, 0.25, 0.5, 0.75, 1.0)
+            entropy_per_byte(documents(ToyConfig(entropy=entropy, languages=(language,)), 0, 1500))
+            for entropy in (0.0, 0.25, 0.5, 1.0)
         ]
         assert entropies == sorted(entropies)
-        assert entropies[-1] > 1.4 * entropies[0]
+        assert entropies[-1] > 1.3 * entropies[0]
 
 
 def test_every_probability_is_one() -> None:

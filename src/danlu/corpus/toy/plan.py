@@ -19,9 +19,9 @@ START: Choice[Time] = Choice({"morning": 3, "afternoon": 1})
 NEXT: dict[Time, Time] = {"morning": "afternoon", "afternoon": "evening"}
 NUM_PEOPLE = Choice({2: 6, 3: 3, 1: 1})
 TOGETHER = Choice({True: 2, False: 1})
-NUM_GROUPS = Choice({1: 2, 2: 4, 3: 1})
+NUM_GROUPS = Choice({2: 3, 3: 2, 1: 1})
 """Sentences that bring things into the scene."""
-NUM_THINGS = Choice({1: 3, 2: 2, 3: 1})
+NUM_THINGS = Choice({1: 2, 2: 3, 3: 1})
 """Things in one of them."""
 IS_FOOD = Choice({False: 4, True: 1})
 SEVERAL = Choice({False: 4, True: 1})

@@ -77,7 +77,7 @@ class Scene:
         self.met = False
         """Whether that one has greeted somebody there."""
         self.fresh: Thing | None = None
-        """What has just passed into somebody's hands, or been used: not put away at once, nor used again."""
+        """What was just taken, put or used: the same is not undone or done again at once."""
 
     def open_places(self, but: int = 0) -> int:
         """The bits of the places where one can go in this weather, except some."""
@@ -111,8 +111,8 @@ class Scene:
         return [y for y in self.cast if y.place is x.place and y is not x]
 
     def lying(self, x: Actor) -> list[Thing]:
-        """What lies about where x is."""
-        return [t for t in self.things if t.place is x.place]
+        """What lies about where x is, and was not put there just now."""
+        return [t for t in self.things if t.place is x.place and t is not self.fresh]
 
     def moved(self, x: Actor) -> None:
         """After a move was told: tell that the animal came along, if it did."""

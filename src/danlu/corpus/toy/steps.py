@@ -78,6 +78,7 @@ def put(scene: Scene, x: Actor) -> None:
     spot = scene.choose.one_of(x.place.spots)
     how = scene.choose.pick(PUTTING)
     t.lay(x.place, spot)
+    scene.fresh = t
     scene.voice.puts(x, t, how)
 
 
@@ -209,11 +210,11 @@ def pet(scene: Scene, x: Actor) -> None:
 
 
 STEPS: dict[Callable[[Scene, Actor], None], float] = {
-    go: 3,
-    do: 3,
+    go: 4,
+    do: 4,
     meet: 6,
     take: 7,
-    put: 3,
+    put: 4,
     give: 7,
     show: 3,
     praise: 3,
@@ -221,9 +222,9 @@ STEPS: dict[Callable[[Scene, Actor], None], float] = {
     play: 5,
     throw: 5,
     break_it: 1,
-    want: 2.5,
-    hunger: 1,
-    lose: 0.8,
+    want: 1.5,
+    hunger: 0.6,
+    lose: 0.6,
     find: 1,
     tire: 0.5,
     share: 6,
