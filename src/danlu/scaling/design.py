@@ -40,8 +40,6 @@ class Rung:
     """Lengths of its annealed runs (tokens), short first; whole batches."""
     batch_tokens: int
     """Tokens a step, the same at every horizon."""
-    unique_tokens: int | None
-    """Distinct training tokens to draw from, so that the rung repeats its text as often as the target; None: all."""
     horizon_flops: tuple[float, ...]
     """What each annealed run would take on its own (FLOPs)."""
     flops: float
@@ -177,17 +175,16 @@ class _Drawer:
 
     def _rungs(self, target_flops: float, ratio: float) -> tuple[Rung, ...]:
         """One rung a size, small first; the largest allowed compute is lowered until all of them fit the share."""
-        epochs = max(1.0, self.epochs(target_flops, ratio))
         largest = target_flops / REACH
         while largest > target_flops / (4 * REACH):
-            rungs = self._choose(largest, ratio, epochs)
+            rungs = self._choose(largest, ratio)
             if sum(rung.flops for rung in rungs) <= self.config.share * target_flops:
                 return rungs
             largest *= 0.97
         return ()
 
-    def _choose(self, largest: float, ratio: float, epochs: float) -> tuple[Rung, ...]:
-        fitting = [rung for m in self.members if (rung := self._rung(m, ratio, largest, epochs))]
+    def _choose(self, largest: float, ratio: float) -> tuple[Rung, ...]:
+        fitting = [rung for m in self.members if (rung := self._rung(m, ratio, largest))]
         if not fitting:
             return ()
         middle = {rung.name: self._flops(rung.model, ratio) for rung in fitting}
@@ -202,7 +199,7 @@ class _Drawer:
             chosen.append(min(below, key=lambda rung: abs(math.log(middle[rung.name] * gap / above))))
         return tuple(reversed(chosen))
 
-    def _rung(self, model: ModelConfig, ratio: float, largest: float, epochs: float) -> Rung | None:
+    def _rung(self, model: ModelConfig, ratio: float, largest: float) -> Rung | None:
         """The rung of a model with as many horizons as its compute allows; None where the middle one is too much."""
         params, per_token = _params(model), model.flops_per_token(self.context)
         batch = self.batch_tokens(model, round(ratio * params))
@@ -212,16 +209,12 @@ class _Drawer:
             horizons = tuple(steps[multiple] * batch for multiple in kept)
             flops = per_token * ((1 - self.cooldown) * horizons[-1] + self.cooldown * sum(horizons))
             if flops <= largest:
-                unique = None
-                if self.unique_tokens is not None and epochs > 1:
-                    unique = min(self.unique_tokens, math.ceil(steps[1.0] * batch / epochs))
                 return Rung(
                     name=f"w{model.hidden_size}",
                     model=model,
                     seed=0,
                     horizons=horizons,
                     batch_tokens=batch,
-                    unique_tokens=unique,
                     horizon_flops=tuple(per_token * horizon for horizon in horizons),
                     flops=flops,
                 )

@@ -58,7 +58,7 @@ def _run_rung(
 
     def train(horizon: int, folder: Path, start: Path | None, pins: tuple[int, ...]) -> PretrainResult:
         label = f"{rung.name} {format_count(horizon)}"
-        options = {"unique_tokens": rung.unique_tokens, "start": start, "pins": pins, "label": label}
+        options = {"start": start, "pins": pins, "label": label}
         return pretrain(rung.model, tokens, horizon, config, folder, report, evaluate=evaluate, **options)[1]  # type: ignore[arg-type]
 
     trunk = out / "trunk"
@@ -85,7 +85,7 @@ def _point(
         flops=result.flops,
         loss=result.loss,
         loss_se=result.loss_se,
-        unique_tokens=rung.unique_tokens or read_index(tokens / "train").tokens,
+        unique_tokens=read_index(tokens / "train").tokens,
         batch_tokens=rung.batch_tokens,
         lr=result.hyperparameters.lr,
         seed=config.seed,

@@ -23,8 +23,8 @@ def choose_vocab_size(train_bytes: int, distinct_words: int) -> int:
     """The vocabulary size that a corpus gets where the user names none.
 
     The smaller of two numbers, rounded up to a multiple of 64, and from 512 to 65,536:
-    - the square root of the training text in bytes: about 1,000 for one megabyte, 3,300 for eleven, 31,600 for a
-      gigabyte. The number of distinct words of natural text grows about so (Heaps' law), and so does the size that
+    - half the square root of the training text in bytes: about 1,600 for eleven megabytes, 16,000 for a gigabyte. The
+      number of distinct words of natural text grows about so (Heaps' law), and so does the size that
       pays for its rows in the embedding table (Tao et al. 2024, "Scaling laws with vocabulary");
     - the 260 bytes and special tokens and one token for each distinct word: a toy language needs no more, however
       much of it there is.
@@ -33,7 +33,7 @@ def choose_vocab_size(train_bytes: int, distinct_words: int) -> int:
         train_bytes: length of the training text (UTF-8 bytes).
         distinct_words: runs of letters, and single characters of Chinese and Japanese, that differ.
     """
-    size = min(math.sqrt(train_bytes), SMALLEST_VOCABULARY + distinct_words)
+    size = min(math.sqrt(train_bytes) / 2, SMALLEST_VOCABULARY + distinct_words)
     return min(max(math.ceil(size / _MULTIPLE) * _MULTIPLE, _LEAST), _MOST)
 
 

@@ -31,10 +31,12 @@ class Hyperparameters:
 def batch_tokens(model: ModelConfig, config: TrainingConfig) -> int:
     """Tokens an optimizer step for this size.
 
-    Grows as N^(2/3) (Porian et al. 2024, appendix; 2048 x 160 tokens at 108M, as OLMo-core uses it), so that a run of
-    a fixed number of tokens a parameter takes about N^(1/3) more steps. Rounded to whole sequences.
+    Grows as N^(2/3) (Porian et al. 2024, appendix; OLMo-core takes 2048 x 160 tokens at 108M), so that a run of a fixed
+    number of tokens a parameter takes about N^(1/3) more steps. The constant is half of theirs: small models with fewer
+    than a few hundred steps lose more than larger batches give (swept at two sizes, see NOTES.md). Rounded to whole
+    sequences.
     """
-    wanted = config.batch_tokens or 2048 * 160 * (model.num_parameters("matmul") / 108e6) ** (2 / 3)
+    wanted = config.batch_tokens or 1024 * 160 * (model.num_parameters("matmul") / 108e6) ** (2 / 3)
     return max(1, round(wanted / config.context)) * config.context
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from danlu.corpus.toy.chooser import Choice, Chooser, ranked
+from danlu.corpus.toy.chooser import Choice, Chooser, Rounds, ranked
 from danlu.corpus.toy.parse import Explorer
 
 KNOB = st.floats(0, 1)
@@ -71,3 +71,13 @@ def test_a_single_option_takes_no_chance() -> None:
     source = random.Random(7)
     chooser.start(7)
     assert chooser.pick(Choice(dict.fromkeys(range(8), 1.0))) == int(source.random() * 8)
+
+
+def test_rounds_end_after_each_number_as_often_as_its_weight_says() -> None:
+    explorer = Explorer(0.5, parts := [])
+
+    def generate() -> None:
+        parts[:] = ["x" for _ in explorer.rounds(Rounds({1: 2, 2: 5, 4: 3}))]
+
+    found = {len(text): math.exp(logprob) for text, logprob in explorer.runs(generate)}
+    assert found == pytest.approx({1: 0.2, 2: 0.5, 4: 0.3})

@@ -32,24 +32,25 @@ def test_seeds_differ() -> None:
 
 def test_known_document() -> None:
     # A change of this text is a change of the language: every corpus made before becomes another.
-    document = next(documents(ToyConfig(languages=("en",)), 6, 1))
+    document = next(documents(ToyConfig(languages=("en",)), 7, 1))
     assert document.text == (
-        "It was a sunny morning. Mia was in the kitchen. Mum was in the bedroom. "
-        "In the cupboard in the kitchen there was a small red drum. On the table there was an egg and a new mirror. "
-        "Mia had a white ball and a green drum.\n"
-        "Mia ran happily to the farm. Mia put the green drum beside the well. She put the white ball beside the well. "
-        "Then Mum sang a song about a white dog in the bedroom.\n"
-        "In the afternoon, Mum wanted the small red drum. She went to the kitchen and took the small red drum. "
-        "She was glad because she had the small red drum."
+        "One snowy morning, Mia is in the kitchen. Sam is there too. Mia has a cake and a green drum. "
+        "On the table there is a big red ball.\n"
+        "Mia gives the cake to Sam. Sam smiles. Then Mia shows the drum to him. "
+        "After that, Mia and Sam play with the drum. They laugh. Mia beats it. Later, Sam goes to the bedroom.\n"
+        "In the evening, everyone goes home."
     )
-    assert document.labels["things"] == [
-        ["small red drum", "Mum"],
-        ["egg", "on the table", "kitchen"],
-        ["new mirror", "on the table", "kitchen"],
-        ["white ball", "beside the well", "farm"],
-        ["green drum", "beside the well", "farm"],
-    ]
-    assert document.labels["people"] == [["Mia", "farm", 0], ["Mum", "kitchen", 0]]
+    assert document.labels == {
+        "kind": "story",
+        "language": "en",
+        "topic": "gift",
+        "names": ["Mia", "Sam"],
+        "words": ["cake", "drum", "ball"],
+        "people": [["Mia", "kitchen", 0], ["Sam", "bedroom", 0]],
+        "things": [["cake", "Sam"], ["green drum", "Mia"], ["big red ball", "on the table", "kitchen"]],
+        "sentences": 12,
+        "index": 7,
+    }
 
 
 def test_shares_are_as_asked() -> None:

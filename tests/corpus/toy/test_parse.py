@@ -7,7 +7,7 @@ import pytest
 
 from danlu.corpus.toy import chinese, english, errands, plan, questions, scene, steps
 from danlu.corpus.toy.chinese import Chinese
-from danlu.corpus.toy.chooser import Choice, Chooser, ranked
+from danlu.corpus.toy.chooser import Choice, Chooser, Rounds, ranked
 from danlu.corpus.toy.config import ToyConfig
 from danlu.corpus.toy.english import English
 from danlu.corpus.toy.language import documents
@@ -69,7 +69,7 @@ def _story(language: type[Voice], seed: int, parts: list[str], num_steps: int) -
     story = Scene(choose, voice, "morning", WEATHERS[0])
     plan.set_scene(story)
     voice.new_paragraph()
-    plan.go_on(story, num_steps)
+    plan.go_on(story, range(num_steps))
     return story
 
 
@@ -97,7 +97,7 @@ def test_what_can_happen_next(
 
     def go_on(voice: Voice, explorer: Explorer) -> None:
         stories[0].choose = explorer
-        plan.go_on(stories[0], 1)
+        plan.go_on(stories[0], range(1))
 
     _all_texts(0.4, start, go_on)
 
@@ -149,7 +149,7 @@ def test_how_it_can_end(language: type[Voice], seed: int) -> None:
 def test_what_can_be_asked(
     small_world: None, monkeypatch: pytest.MonkeyPatch, language: type[Voice], seed: int
 ) -> None:
-    monkeypatch.setattr(questions, "NUM_QUESTIONS", Choice({1: 1, 2: 2}))
+    monkeypatch.setattr(questions, "NUM_QUESTIONS", Rounds({1: 1, 2: 2}))
     stories: list[Scene] = []
 
     def start(parts: list[str]) -> Voice:
@@ -182,5 +182,6 @@ def test_a_document_read_back_has_one_derivation_of_its_probability(kind: str, l
 def test_what_the_language_cannot_say_has_no_derivation() -> None:
     ((text, _),) = _short("story", "en", 1)
     assert derivations(text[:-1], CONFIG) == []
+    ((text, _),) = _short("lists", "en", 1)
     assert derivations(text + " ", CONFIG) == []
     assert derivations("Colourless green ideas sleep furiously.", CONFIG) == []

@@ -1,7 +1,6 @@
 """Answers against the world, and against what a reader can gather from the words alone."""
 
 import re
-from functools import cache
 
 import pytest
 
@@ -17,7 +16,6 @@ AT = {place.at: place.en for place in PLACES}
 NOW = "(?:now|at the end)"
 
 
-@cache
 def _asked(count: int = 1000) -> list[tuple[Document, str, str, str]]:
     config = ToyConfig(languages=("en",), questions=1.0)
     return [

@@ -3,7 +3,7 @@
 import math
 import random
 from bisect import bisect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import accumulate
 from typing import Generic, TypeAlias, TypeVar
@@ -36,6 +36,21 @@ def ranked(options: Iterable[T]) -> Choice[T]:
     choice = Choice(dict.fromkeys(options, 1.0))
     choice.weights = None
     return choice
+
+
+class Rounds:
+    """How often something is done: weights of the numbers of times, as a chain of decisions to go on or to stop."""
+
+    __slots__ = ("stops",)
+
+    def __init__(self, weights: Mapping[int, float]) -> None:
+        numbers = sorted(weights)
+        self.stops = [
+            (number, Choice({True: math.fsum(weights[more] for more in numbers[i:]), False: weights[number]}))
+            for i, number in enumerate(numbers[:-1], start=1)
+        ]
+        """A number of times after which it may end, with the choice whether it goes on."""
+        self.stops.append((numbers[-1], Choice({False: 1.0})))
 
 
 @cache
@@ -95,6 +110,15 @@ class Chooser:
         """One of a few options, the earlier the likelier. A single option takes no draw."""
         count = len(options)
         return options[0] if count == 1 else options[self.pick(_ranks(count))]
+
+    def rounds(self, often: Rounds) -> Iterator[int]:
+        """Count 0, 1, ... as often as chance says; whether once more is decided only when it comes to that."""
+        done = 0
+        for number, goes_on in often.stops:
+            yield from range(done, number)
+            done = number
+            if not self.pick(goes_on):
+                return
 
     def _table(self, key: object, choice: Choice[T], mask: int = -1) -> _Table:
         """The table of a choice under this knob; kept, for it is asked again and again."""

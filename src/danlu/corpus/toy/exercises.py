@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 
-from danlu.corpus.toy.chooser import Choice, Chooser, ranked
+from danlu.corpus.toy.chooser import Choice, Chooser, Rounds, ranked
 from danlu.corpus.toy.plan import AMOUNT, COUNTABLE, PERSON
 from danlu.corpus.toy.state import Actor
 from danlu.corpus.toy.voice import Voice
 from danlu.corpus.toy.world import CATEGORIES, PLACES, Category, Phrase
 
-NUM_LISTS = Choice({2: 1, 3: 2, 4: 1})
+NUM_LISTS = Rounds({2: 1, 3: 2, 4: 1})
 CATEGORY = ranked(CATEGORIES)
 LENGTH = Choice({3: 4, 2: 2, 4: 3, 5: 2, 6: 1})
-NUM_SUMS = Choice({3: 1, 4: 2, 5: 2, 6: 1})
+NUM_SUMS = Rounds({3: 1, 4: 2, 5: 2, 6: 1})
 SUM = Choice({"plus": 2, "minus": 2, "gain": 1, "drop": 1})
 NUMBER = {top: Choice(dict.fromkeys(range(1, top + 1), 1.0)) for top in range(1, 12)}
 """A number from 1 to the key."""
@@ -21,7 +21,7 @@ FEW = Choice({1: 1, 2: 1, 3: 1})
 def lists(choose: Chooser, voice: Voice) -> list[list[str | int]]:
     """Some lists, a line each; their categories (English name) and lengths."""
     done: list[list[str | int]] = []
-    for _ in range(choose.pick(NUM_LISTS)):
+    for _ in choose.rounds(NUM_LISTS):
         voice.new_paragraph()
         category, number = choose.pick(CATEGORY), choose.pick(LENGTH)
         voice.names(category, number, _members(choose, category, number))
@@ -38,8 +38,9 @@ def _members(choose: Chooser, category: Category, number: int) -> Iterator[Phras
 
 def sums(choose: Chooser, voice: Voice) -> int:
     """Some sums and differences up to twelve, bare or with people and things, a line each; how many."""
-    number = choose.pick(NUM_SUMS)
-    for _ in range(number):
+    number = 0
+    for _ in choose.rounds(NUM_SUMS):
+        number += 1
         voice.new_paragraph()
         kind = choose.pick(SUM)
         if kind == "plus":

@@ -10,7 +10,7 @@ from typing import TypeVar
 from danlu.corpus.toy.chooser import Choice, Chooser
 from danlu.corpus.toy.config import ToyConfig
 from danlu.corpus.toy.language import Writer
-from danlu.corpus.toy.world import Animal, Noun, Person, Place, Quality, Spot
+from danlu.corpus.toy.world import Animal, Noun, Person, Place, Quality, Spot, Weather
 
 T = TypeVar("T")
 
@@ -96,6 +96,8 @@ class Explorer(Chooser):
             return True
         if isinstance(option, Animal):
             option = option.noun
+        if isinstance(option, Weather):
+            return option.en in text or option.zh in text or option.zh_clause in text
         if isinstance(option, Noun) and option.plural and option.plural in text:
             return True
         if isinstance(option, Person | Noun | Quality | Spot | Place):

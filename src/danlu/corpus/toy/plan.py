@@ -4,7 +4,9 @@ No fact is settled before the text tells it: a thing gets its colour when it is 
 somebody says where it is. So every choice can be read off the text.
 """
 
-from danlu.corpus.toy.chooser import Choice, Chooser, ranked
+from collections.abc import Iterable
+
+from danlu.corpus.toy.chooser import Choice, Chooser, Rounds, ranked
 from danlu.corpus.toy.scene import PLACE_BIT, Scene
 from danlu.corpus.toy.state import Actor, Beast, Thing
 from danlu.corpus.toy.steps import STEP, possible
@@ -17,9 +19,10 @@ FOOD = ranked(FOODS)
 WEATHER = ranked(WEATHERS)
 START: Choice[Time] = Choice({"morning": 3, "afternoon": 1})
 NEXT: dict[Time, Time] = {"morning": "afternoon", "afternoon": "evening"}
-NUM_PEOPLE = Choice({2: 6, 3: 3, 1: 1})
+NUM_COMPANIONS = Rounds({1: 6, 2: 3, 0: 1})
+"""People beside the hero."""
 TOGETHER = Choice({True: 2, False: 1})
-NUM_GROUPS = Choice({2: 3, 3: 2, 1: 1})
+NUM_GROUPS = Rounds({2: 3, 3: 2, 1: 1})
 """Sentences that bring things into the scene."""
 NUM_THINGS = Choice({1: 2, 2: 3, 3: 1})
 """Things in one of them."""
@@ -28,8 +31,8 @@ SEVERAL = Choice({False: 4, True: 1})
 COUNTABLE = ranked(COUNTED)
 AMOUNT = ranked((3, 5, 4, 6, 2, 8, 7))
 OWNED = Choice({True: 2, False: 3})
-NUM_STEPS = Choice({3: 1, 4: 2, 5: 3, 6: 2, 7: 1})
-NUM_STEPS_BRIEF = Choice({2: 1, 3: 2, 4: 3, 5: 2})
+NUM_STEPS = Rounds({3: 1, 4: 2, 5: 3, 6: 2, 7: 1})
+NUM_STEPS_BRIEF = Rounds({2: 1, 3: 2, 4: 3, 5: 2})
 """Steps of a story that questions follow."""
 STAGE = Choice({"act": 12, "later": 2, "rain": 1, "sun": 3, "animal": 1.5})
 ACT, LATER, RAIN, SUN, COMES = 1, 2, 4, 8, 16
@@ -51,7 +54,7 @@ def tell(choose: Chooser, voice: Voice, *, brief: bool = False) -> Scene:
     scene = Scene(choose, voice, choose.pick(START), choose.pick(WEATHER))
     set_scene(scene)
     voice.new_paragraph()
-    go_on(scene, choose.pick(NUM_STEPS_BRIEF if brief else NUM_STEPS))
+    go_on(scene, choose.rounds(NUM_STEPS_BRIEF if brief else NUM_STEPS))
     if not brief:
         end(scene)
     return scene
@@ -65,14 +68,14 @@ def set_scene(scene: Scene) -> None:
     scene.visited[hero.place] = None
     scene.voice.opening(hero, scene.time, scene.weather)
     strangers = (1 << len(PEOPLE)) - 1
-    for _ in range(choose.pick(NUM_PEOPLE) - 1):
+    for _ in choose.rounds(NUM_COMPANIONS):
         strangers &= ~PERSON_BIT[cast[-1].person]
         person = choose.among(PERSON, strangers)
         place = hero.place if choose.pick(TOGETHER) else scene.any_place(PLACE_BIT[hero.place])
         cast.append(Actor(person, place))
         scene.visited[place] = None
         scene.voice.joins(cast[-1], hero)
-    for _ in range(choose.pick(NUM_GROUPS)):
+    for _ in choose.rounds(NUM_GROUPS):
         _introduce(scene)
 
 
@@ -108,12 +111,12 @@ def _new(scene: Scene, where: Actor | Place, spot: Spot | None) -> Thing:
     return t
 
 
-def go_on(scene: Scene, num_steps: int) -> None:
+def go_on(scene: Scene, rounds: Iterable[int]) -> None:
     """The middle: people act, and now and then time passes, the weather turns or an animal comes."""
     choose, cast = scene.choose, scene.cast
     actor = cast[0]
     since = 0  # steps since the paragraph began
-    for _ in range(num_steps):
+    for _ in rounds:
         mask = ACT
         if scene.time != "evening":
             if since > 1:

@@ -4,13 +4,13 @@ from abc import ABC, abstractmethod
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from danlu.corpus.toy.chinese import Chinese
-from danlu.corpus.toy.chooser import Choice
+from danlu.corpus.toy.chooser import Choice, Rounds
 from danlu.corpus.toy.english import English
 from danlu.corpus.toy.scene import Scene
 from danlu.corpus.toy.state import Actor, Thing
 from danlu.corpus.toy.world import TIMES, Place, Time, Weather
 
-NUM_QUESTIONS = Choice({1: 1, 2: 2, 3: 2})
+NUM_QUESTIONS = Rounds({1: 1, 2: 2, 3: 2})
 SHORT = Choice({False: 3, True: 2})
 """Whether an answer says no more than it must."""
 
@@ -317,7 +317,7 @@ def ask(scene: Scene) -> list[list[str]]:
     choose, voice = scene.choose, scene.voice
     asked: list[list[str]] = []
     left = [kind.subjects(scene) for kind in KINDS]
-    for _ in range(choose.pick(NUM_QUESTIONS)):
+    for _ in choose.rounds(NUM_QUESTIONS):
         number = choose.among(KIND, sum(1 << i for i, subjects in enumerate(left) if subjects))
         kind, subjects = KINDS[number], left[number]
         subject = subjects.pop(choose.one_of(range(len(subjects))))

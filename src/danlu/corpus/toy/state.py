@@ -25,7 +25,20 @@ class Actor:
 class Thing:
     """A thing in a story. It is held, or lies at a spot, or is gone (neither)."""
 
-    __slots__ = ("about", "double", "giver", "holder", "noun", "place", "praised", "shown", "spot", "traits", "wanted")
+    __slots__ = (
+        "about",
+        "double",
+        "giver",
+        "holder",
+        "noun",
+        "place",
+        "played",
+        "praised",
+        "shown",
+        "spot",
+        "traits",
+        "wanted",
+    )
 
     def __init__(self, about: Description) -> None:
         self.about = about
@@ -38,9 +51,11 @@ class Thing:
         """Another thing of the story has the same noun, so that only the adjective tells them apart."""
         self.giver: Actor | None = None
         """Who gave it to its holder; it is not given back."""
+        # What happens to a thing but once: to be wanted, shown, praised and played with.
         self.wanted = False
         self.shown = False
         self.praised = False
+        self.played = False
 
     def take(self, holder: Actor) -> None:
         """Pass into someone's hands."""

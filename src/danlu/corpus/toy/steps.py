@@ -134,11 +134,18 @@ def use(scene: Scene, x: Actor) -> None:
 def toys(scene: Scene, x: Actor) -> list[tuple[Thing, Actor]]:
     """What x could play with here, and with whom: one of the two has it."""
     trait = TOY | OUTDOORS if x.place.indoors else TOY
-    return [(t, y) for y in scene.others(x) for holder in (x, y) for t in holder.things if t.traits & trait == TOY]
+    return [
+        (t, y)
+        for y in scene.others(x)
+        for holder in (x, y)
+        for t in holder.things
+        if t.traits & trait == TOY and not t.played
+    ]
 
 
 def play(scene: Scene, x: Actor) -> None:
     t, y = scene.choose.one_of(toys(scene, x))
+    t.played = True
     scene.about("play", 2)
     scene.voice.plays(x, y, t)
     if scene.choose.pick(LAUGHED):
