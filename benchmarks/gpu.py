@@ -182,7 +182,7 @@ def agreement(device: torch.device) -> dict[str, float]:
                 torch.nn.init.normal_(parameter, std=0.05, generator=generator)
         network.to(where)
         loss = network.loss(tokens[:, :-1].to(where), tokens[:, 1:].to(where)) / tokens[:, 1:].numel()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         gradient = torch.cat([p.grad.flatten().float().cpu() for p in network.parameters() if p.grad is not None])
         return loss.item(), gradient
 
@@ -220,7 +220,9 @@ def main() -> None:
         "training": [],
         "generation": [],
     }
-    print(f"{figures['device']}, torch {torch.__version__}: bf16 {peak / 1e12:.3g} TFLOP/s, reads {read / 1e9:.4g} GB/s")
+    print(
+        f"{figures['device']}, torch {torch.__version__}: bf16 {peak / 1e12:.3g} TFLOP/s, reads {read / 1e9:.4g} GB/s"
+    )
     print("agreement: " + ", ".join(f"{name} {value:.1e}" for name, value in figures["agreement"].items()))
     header = f"{'training':10}{'compiled':>9}{'tokens/s':>12}{'TFLOP/s':>9}{'of peak':>9}{'memory':>10}"
     print(header + f"{'first step':>12}{'optimizer':>11}")
@@ -242,7 +244,9 @@ def main() -> None:
         for prompts in (1, 64):
             row = generation(case, device, prompts, 32 if arguments.quick else 256, read)
             figures["generation"].append(row)
-            print(f"{case.name:10}{prompts:9}{row['tokens_per_second']:12,.0f}{row['fraction_of_floor']:9.2f}", flush=True)
+            print(
+                f"{case.name:10}{prompts:9}{row['tokens_per_second']:12,.0f}{row['fraction_of_floor']:9.2f}", flush=True
+            )
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2))
 

@@ -95,7 +95,7 @@ class Bench:
                 group["lr"] = setting.lr * min((step + 1) / warmup, cosine)
             for batch in data(step):
                 loss = next_token_loss(model, batch)
-                (loss.sum / setting.batch_tokens).backward()  # type: ignore[no-untyped-call]
+                (loss.sum / setting.batch_tokens).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             optimizer.zero_grad()

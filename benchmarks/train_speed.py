@@ -90,7 +90,7 @@ def transformers_step(config: ModelConfig, context: int, best: bool) -> Callable
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=best)
     if best:
-        model = torch.compile(model)
+        model.compile()
     data = batches(config, context, 4096)
 
     def step() -> None:

@@ -22,7 +22,9 @@ def _compare(function, inputs, dtype, monkeypatch):
         out = function(*leaves)
         outs = out if isinstance(out, tuple) else (out,)
         sum((o.float() * torch.linspace(-1, 1, o.numel()).view(o.shape)).sum() for o in outs).backward()
-        return [o.float() for o in outs] + [x.grad.float() for x in leaves if x.is_floating_point() and x.grad is not None]
+        return [o.float() for o in outs] + [
+            x.grad.float() for x in leaves if x.is_floating_point() and x.grad is not None
+        ]
 
     fused = run(dtype)
     monkeypatch.setattr(ops, "kernels_for", lambda x: None)

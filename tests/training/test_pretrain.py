@@ -89,7 +89,7 @@ def test_a_damaged_checkpoint_is_named(tokens, tmp_path):
     newest = sorted((tmp_path / "checkpoints").iterdir())[-1]
     data = next(newest.glob("*.distcp"))
     data.write_bytes(data.read_bytes()[:-100])
-    with pytest.raises(DanluError, match="damaged.*altered"):
+    with pytest.raises(DanluError, match=r"damaged.*altered"):
         pretrain(MODEL, tokens, HORIZON, CONFIG, tmp_path, QUIET)
 
 

@@ -21,10 +21,7 @@ def shape(width: int, vocab_size: int, context: int) -> ModelConfig:
     then differ in width alone, and a law through them is smooth.
     """
     assert width % 8 == 0
-    if width <= 512:
-        depth = max(_FEWEST_BLOCKS, round(width / _ASPECT))
-    else:
-        depth = round(16 + (width - 512) / 64)
+    depth = max(_FEWEST_BLOCKS, round(width / _ASPECT)) if width <= 512 else round(16 + (width - 512) / 64)
     head_dim = 32 if width < 512 else 64
     heads = max(_FEWEST_HEADS, round(width / head_dim))
     return ModelConfig(
@@ -41,7 +38,7 @@ def shape(width: int, vocab_size: int, context: int) -> ModelConfig:
 
 def family(vocab_size: int, context: int, largest_width: int = 8192) -> tuple[ModelConfig, ...]:
     """All members, small to large: widths in steps of 8 to 64, of 16 to 256, then by about an eighth."""
-    widths = [*range(16, 64, 8), *range(64, 257, 16)]
+    widths = [*range(24, 64, 8), *range(64, 257, 16)]
     while widths[-1] < largest_width:
         step = max(32, widths[-1] // 8 // 32 * 32)
         widths.append(widths[-1] + step)

@@ -186,9 +186,7 @@ class _RMSNorm(Function):
         x, weight, rstd = ctx.saved_tensors
         dx, partial = torch.empty_like(x), torch.zeros(torch.get_num_threads(), x.size(-1))
         rows = rstd.numel()
-        ctx.kernels.call(
-            "rms_norm_backward", x.dtype, dy.contiguous(), x, weight, rstd, dx, partial, rows, x.size(-1)
-        )
+        ctx.kernels.call("rms_norm_backward", x.dtype, dy.contiguous(), x, weight, rstd, dx, partial, rows, x.size(-1))
         return dx, partial.sum(0), None, None
 
 
@@ -275,4 +273,4 @@ class _SwiGLU(Function):
 
 
 def _apply(function: type[Function], *arguments: Any) -> Any:
-    return function.apply(*arguments)  # type: ignore[no-untyped-call]
+    return function.apply(*arguments)

@@ -103,7 +103,9 @@ class Transformer(nn.Module):
         self.config = config
         self.compute_dtype = compute_dtype
         self.model = Decoder(config)
-        self.lm_head = None if config.tie_word_embeddings else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.lm_head = (
+            None if config.tie_word_embeddings else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        )
 
     def initialize(self, generator: torch.Generator) -> None:
         """Draw fresh weights.

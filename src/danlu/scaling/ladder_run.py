@@ -70,9 +70,7 @@ def _run_rung(
     return [_point(rung, config, tokens, result, trunk_speed) for result in reversed(results)]
 
 
-def _point(
-    rung: Rung, config: TrainingConfig, tokens: Path, result: PretrainResult, tokens_per_second: float
-) -> Point:
+def _point(rung: Rung, config: TrainingConfig, tokens: Path, result: PretrainResult, tokens_per_second: float) -> Point:
     from danlu.tokens.shards import read_index
 
     model = rung.model

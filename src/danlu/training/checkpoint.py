@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch.distributed.checkpoint as dcp
 from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 
 from danlu.common.errors import DanluError
 from danlu.common.files import read_json, sha256_file, write_json, writing
@@ -56,7 +58,7 @@ class Checkpoints:
                 shutil.rmtree(temporary, ignore_errors=True)
                 temporary.mkdir(parents=True)
             self.world.barrier()
-            _quietly(dcp.save, dict(tensors), temporary, self.world)
+            _quietly(save, dict(tensors), temporary, self.world)
             if self.world.is_main:
                 write_json(temporary / _PROGRESS, dict(progress))
                 files = sorted(p for p in temporary.iterdir() if p.is_file())
@@ -86,8 +88,8 @@ class Checkpoints:
                     f"Remove that folder and run the same command again: the run continues {back}.",
                 )
         try:
-            _quietly(dcp.load, dict(tensors), path, self.world)
-        except (dcp.api.CheckpointException, ValueError, RuntimeError, KeyError) as error:
+            _quietly(load, dict(tensors), path, self.world)
+        except (CheckpointException, ValueError, RuntimeError, KeyError) as error:
             raise DanluError(
                 f"the checkpoint {path} does not fit this model: {str(error).splitlines()[0]}",
                 "It was made with another shape or version; choose another --out, or remove the checkpoints to start anew.",

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -77,7 +77,7 @@ def train_steps(
         count = 0
         for batch in micro_batches(step):
             loss = objective(model, batch)
-            loss.sum.backward()  # type: ignore[no-untyped-call]
+            loss.sum.backward()
             count += loss.count
             for name, value in {"loss": loss.sum.detach(), **loss.metrics}.items():
                 totals[name] = totals[name] + value if name in totals else value

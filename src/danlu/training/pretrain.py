@@ -187,13 +187,11 @@ def pretrain(
             if time.monotonic() - spoken > 0.5 or step == schedule.steps:
                 spoken = time.monotonic()
                 fraction = speed * flops_per_token / peak
-                timing.write(
-                    {"step": step, "seconds": seconds, "tokens_per_second": speed, "flops_fraction": fraction}
-                )
+                timing.write({"step": step, "seconds": seconds, "tokens_per_second": speed, "flops_fraction": fraction})
                 note = f"loss {loss:.3f} · {format_count(speed)} tokens/s · {fraction:.0%} of peak"
                 if world.is_main:
                     report.show(step, schedule.steps, label, note)
-            due = time.monotonic() - saved > config.checkpoint_seconds or stop or step in checkpoints.pinned
+            due = time.monotonic() - saved > config.checkpoint_seconds or bool(stop) or step in checkpoints.pinned
             at_end = step == schedule.steps
             if _agreed(due or at_end or step in evaluation_steps, world, device):
                 checkpoints.save(step, state, {"seconds": seconds, "skipped": skipped, "loss": loss})
@@ -282,5 +280,3 @@ def _agreed(wish: bool, world: World, device: torch.device) -> bool:
     if world.size == 1:
         return wish
     return bool(world.sum(torch.tensor(float(wish), device=device)).item())
-
-

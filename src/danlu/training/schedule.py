@@ -16,7 +16,7 @@ class Schedule:
     """Last steps, over which it falls linearly to zero."""
 
     def __post_init__(self) -> None:
-        assert 0 < self.steps
+        assert self.steps > 0
         assert 0 <= self.cooldown <= self.steps
 
     @property

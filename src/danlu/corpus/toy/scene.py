@@ -29,15 +29,10 @@ PLACE = ranked(PLACES)
 PLACE_BIT = {place: 1 << i for i, place in enumerate(PLACES)}
 ANYWHERE = (1 << len(PLACES)) - 1
 THING = ranked(THINGS)
-THING_BIT = {noun: 1 << i for i, noun in enumerate(THINGS)}
-ANYTHING = (1 << len(THINGS)) - 1
 FOOD_BIT = {noun: 1 << i for i, noun in enumerate(FOODS)}
-
-
 PALETTE = {"c": ranked(COLOURS), "f": ranked(FURS)}
 OTHER = {
     "s": Choice({None: 4, **dict.fromkeys(SIZES, 1)}),
-    "a": Choice({None: 4, **dict.fromkeys(AGES, 1)}),
     "sa": Choice({None: 6, **dict.fromkeys(SIZES + AGES, 1)}),
 }
 """What may be said of a noun beside its colour."""
@@ -122,12 +117,8 @@ class Scene:
             self.voice.follows(beast)
 
     def new_thing(self) -> Thing:
-        """A thing never named before; its colour, or its size or age, sets it apart from another of its kind."""
-        mask = ANYTHING
-        for i, t in enumerate(self.things):
-            if any(t.noun is other.noun for other in self.things[:i]):
-                mask &= ~THING_BIT.get(t.noun, 0)
-        noun = self.choose.among(THING, mask)
+        """A thing never named before, at most two of a kind; colour, or size or age, sets them apart."""
+        noun = self.choose.among(THING, THING.mask(but={t.noun for t in self.things if t.double}))
         twins = [t for t in self.things if t.noun is noun]
         thing = Thing(self.describe(noun, twins))
         if twins:
