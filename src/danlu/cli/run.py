@@ -1,5 +1,6 @@
 """`danlu run`: the whole road."""
 
+import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import tyro
 
 from danlu.cli.parse import parse
 from danlu.cli.summary import show_summary
+from danlu.common.errors import DanluError
 from danlu.common.progress import Progress
 from danlu.pipeline.folder import RunFolder
 from danlu.pipeline.recipe import Recipe, read_recipe, resolve
@@ -42,6 +44,11 @@ class Arguments:
 
 def main(words: list[str]) -> None:
     """Run the verb."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise DanluError(
+            "danlu run is one process, and torchrun started several.",
+            "Run it without torchrun; a single model trains on many processes with: torchrun ... -m danlu.cli.main pretrain",
+        )
     base, name = _base(words[0]) if words and not words[0].startswith("-") else (Recipe(), None)
     flags = words[1:] if name else words
     arguments = parse(Arguments, [_spelled_out(word) for word in flags], "run", Arguments(base), _DESCRIPTION)

@@ -47,7 +47,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.num_attention_heads % self.num_key_value_heads:
             raise DanluError(
-                f"{self.num_attention_heads} query heads do not divide among {self.num_key_value_heads} key-value heads.",
+                f"{self.num_attention_heads} query heads cannot share {self.num_key_value_heads} key-value heads.",
                 "Choose num_key_value_heads so that it divides num_attention_heads.",
             )
         if self.head_dim % 2:

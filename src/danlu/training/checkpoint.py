@@ -92,7 +92,7 @@ class Checkpoints:
         except (CheckpointException, ValueError, RuntimeError, KeyError) as error:
             raise DanluError(
                 f"the checkpoint {path} does not fit this model: {str(error).splitlines()[0]}",
-                "It was made with another shape or version; choose another --out, or remove the checkpoints to start anew.",
+                "It was made with another shape or version; choose another --out, or remove the checkpoints.",
             ) from error
         progress: dict[str, Any] = read_json(path / _PROGRESS)
         return progress

@@ -31,7 +31,7 @@ class TrainingConfig:
     compile: Literal["auto", "on", "off"] = "auto"
     """torch.compile of the blocks: auto compiles on accelerators; on the CPU the fused passes need no compilation."""
     micro_batch_tokens: int | None = None
-    """Tokens that go through the model at once; None: 4096 on a CPU (activations stay in its cache), 65536 elsewhere."""
+    """Tokens that go through the model at once; None: 4096 on a CPU (activations stay in cache), 65536 elsewhere."""
     nonfinite: Literal["stop", "skip"] = "stop"
     """What a step with a loss or gradient that is not finite does: stop the run, or skip the update and count it."""
     checkpoint_seconds: float = 60.0

@@ -54,7 +54,7 @@ def hyperparameters(model: ModelConfig, tokens: int, config: TrainingConfig) -> 
     return Hyperparameters(
         batch_tokens=batch,
         lr=config.lr or 0.02,
-        table_lr=config.table_lr or 0.02,
+        table_lr=config.table_lr or 0.64 / model.hidden_size,
         weight_decay=0.0 if config.weight_decay is None else config.weight_decay,
         schedule=Schedule(steps, warmup, round(config.cooldown * steps)),
     )
