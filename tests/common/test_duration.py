@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from danlu.common.duration import Duration, format_count, format_seconds
@@ -33,6 +33,7 @@ def test_what_is_no_duration_is_a_plain_error(text: str) -> None:
         Duration.parse(text)
 
 
+@settings(deadline=None)
 @given(st.floats(1e-3, 1e30), st.sampled_from(["flops", "tokens", "steps", "epochs"]))
 def test_what_is_written_reads_back_to_six_digits(value: float, unit: str) -> None:
     duration = Duration.parse(str(Duration(value, unit)))  # type: ignore[arg-type]

@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from danlu.common.errors import DanluError
@@ -26,6 +26,7 @@ class Outer:
     pair: tuple[int, str] = (0, "")
 
 
+@settings(deadline=None)
 @given(
     st.builds(
         Outer,

@@ -13,12 +13,13 @@ _values = st.recursive(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.dictionaries(_text, _values))
 def test_what_is_written_reads_back_the_same(tree: dict[str, object]) -> None:
     assert tomllib.loads(dump_toml(tree)) == tree
 
 
+@settings(deadline=None)
 @given(_text)
 def test_a_header_of_any_one_line_is_a_comment(header: str) -> None:
     line = "".join(character for character in header if character.isprintable())

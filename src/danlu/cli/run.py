@@ -47,7 +47,7 @@ def main(words: list[str]) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise DanluError(
             "danlu run is one process, and torchrun started several.",
-            "Run it without torchrun; a single model trains on many processes with: torchrun ... -m danlu.cli.main pretrain",
+            "Run it without; one model trains on many processes with: torchrun ... -m danlu.cli.main pretrain ...",
         )
     base, name = _base(words[0]) if words and not words[0].startswith("-") else (Recipe(), None)
     flags = words[1:] if name else words
@@ -92,7 +92,7 @@ _REPORT = Stage(
     name="report",
     does="the whole run as one page",
     run=_report,
-    outputs=("report.html",),
+    outputs=("report.html", "forecast.svg"),
     settings=lambda recipe: {},
     needs=tuple(stage.name for stage in ROAD),
     writes="file",

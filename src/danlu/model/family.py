@@ -12,7 +12,7 @@ def shape(width: int, vocab_size: int, context: int) -> ModelConfig:
     """The family's member of a width.
 
     Args:
-        width: of the residual stream; a multiple of 8.
+        width: of the residual stream; a multiple of 4.
         vocab_size: rows of the embedding table.
         context: longest sequence (tokens).
 
@@ -20,7 +20,7 @@ def shape(width: int, vocab_size: int, context: int) -> ModelConfig:
     and 64 from there on (no reader of the exported model takes less than 32), and at least two: the smallest members
     then differ in width alone, and a law through them is smooth.
     """
-    assert width % 8 == 0
+    assert width % 4 == 0
     depth = max(_FEWEST_BLOCKS, round(width / _ASPECT)) if width <= 512 else round(16 + (width - 512) / 64)
     head_dim = 32 if width < 512 else 64
     heads = max(_FEWEST_HEADS, round(width / head_dim))
@@ -37,8 +37,8 @@ def shape(width: int, vocab_size: int, context: int) -> ModelConfig:
 
 
 def family(vocab_size: int, context: int, largest_width: int = 8192) -> tuple[ModelConfig, ...]:
-    """All members, small to large: widths in steps of 8 to 64, of 16 to 256, then by about an eighth."""
-    widths = [*range(24, 64, 8), *range(64, 257, 16)]
+    """All members, small to large: widths in steps of 4 to 48, 8 to 64, 16 to 256, then by about an eighth."""
+    widths = [*range(24, 48, 4), *range(48, 64, 8), *range(64, 257, 16)]
     while widths[-1] < largest_width:
         step = max(32, widths[-1] // 8 // 32 * 32)
         widths.append(widths[-1] + step)

@@ -57,6 +57,6 @@ def model_of_width(width: int, vocab_size: int, context: int) -> ModelConfig:
     Raises:
         DanluError: there is no such member.
     """
-    if width < 24 or width % 8:
-        raise DanluError(f"the width is {width}.", "Give a multiple of 8 from 24 on, such as 128.")
+    if width < 24 or width % 4:
+        raise DanluError(f"the width is {width}.", "Give a multiple of 4 from 24 on, such as 128.")
     return shape(width, vocab_size, context)

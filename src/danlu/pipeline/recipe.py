@@ -17,7 +17,7 @@ from danlu.scaling.config import ForecastConfig, LadderConfig
 from danlu.tokens.config import TokensConfig
 from danlu.training.config import TrainingConfig
 
-DEFAULT_BUDGET = "8e13flops"
+DEFAULT_BUDGET = "4e13flops"
 """The quickstart's: all of it takes five to six minutes on two cores with bf16 (a machine of about 800 GFLOP/s)."""
 
 

@@ -136,12 +136,13 @@ def _data_files(recipe: Recipe) -> Mapping[str, Sequence[Path]]:
 
     found = {}
     for item in recipe.corpus.data:
+        if item in ("toy", "stdlib") or item.startswith("hf:"):
+            continue
         try:
             (source,) = resolve(replace(recipe.corpus, data=(item,)))
         except DanluError:
             continue
-        if item != "stdlib" and source.files:
-            found[item] = [path for path, _ in source.files]
+        found[item] = [path for path, _ in source.files]
     return found
 
 

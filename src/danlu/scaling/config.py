@@ -15,15 +15,15 @@ class LadderConfig:
     """Model sizes to aim for; fewer where the budget is small."""
     seeds: int = 2
     """Most runs of one size, each with its own seed, as far as the share allows; small sizes first."""
-    tokens_per_parameter: float = 20.0
+    tokens_per_parameter: float = 40.0
     """Training tokens a parameter at the middle horizon (parameters that enter a matrix product, the head included)."""
-    horizons: tuple[float, ...] = (0.5, 1.0, 2.0)
+    horizons: tuple[float, ...] = (0.5, 1.0)
     """Lengths of the annealed runs of one size, as multiples of the middle one; 1 is among them."""
     min_steps: int = 150
     """Fewest optimizer steps of an annealed run."""
-    max_epochs: float = 16.0
-    """Most passes over the text; more than 4 only where there is no other way to spend the compute, since from there on
-    a pass is worth ever less (Muennighoff et al. 2023; at 16 about a third)."""
+    max_epochs: float = 4.0
+    """Most passes over the text; a budget that would need more is not spent. Up to 4 are nearly as good as fresh text
+    (Muennighoff et al. 2023); at 14, a model with as many parameters as there are tokens overfits (NOTES.md)."""
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1 / 3:

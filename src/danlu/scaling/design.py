@@ -20,10 +20,10 @@ FEWEST_SIZES = 3
 WISHED_SIZES = 5
 FRESH_EPOCHS = 4.0
 """Up to here repeated text is nearly as good as fresh (Muennighoff et al. 2023)."""
-_GAPS = (1.7, 2.5)
+_GAPS = (1.35, 2.5)
 """Compute between neighbouring sizes: closer ones repeat each other, farther ones waste the ladder's span."""
-_LOWEST_RATIO = 4.0
-"""How far the tokens a parameter may be lowered to fit a small budget or a short text: to a quarter."""
+_LOWEST_RATIO = 8.0
+"""How far the tokens a parameter may be lowered to fit a small budget or a short text: to an eighth."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,8 @@ def design_ladder(
     The largest rung's whole cost is at most a tenth of the target's, the ladder's at most `config.share` of it. A rung
     leaves out the horizons that would exceed the tenth, so that the middle one, which the target will have, comes as
     close to the target as it may. What is left of the share pays second seeds. Where a budget is too small for five
-    sizes, or a text too short to be passed no more than four times, the tokens a parameter are lowered, down to a
-    quarter of `config.tokens_per_parameter`.
+    sizes, or a text too short to be passed no more than four times, the tokens a parameter are lowered, down to an
+    eighth of `config.tokens_per_parameter`.
 
     Args:
         target_flops: compute of the target.
