@@ -69,7 +69,7 @@ def test_cache_holds_a_key_and_a_value_for_each_layer_and_key_value_head() -> No
 
 
 @pytest.mark.parametrize(
-    ("change", "cause"), [({"num_key_value_heads": 3}, "do not divide"), ({"head_dim": 33}, "odd")]
+    ("change", "cause"), [({"num_key_value_heads": 3}, "4 query heads"), ({"head_dim": 33}, "odd")]
 )
 def test_impossible_shapes_are_refused(change: dict[str, int], cause: str) -> None:
     with pytest.raises(DanluError, match=cause):

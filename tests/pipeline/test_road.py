@@ -182,6 +182,17 @@ def test_a_damaged_costly_stage_is_never_redone_unasked(road: Road, recipe: Reci
     assert str(folder.pretrain) in caught.value.remedy
 
 
+def test_a_page_that_its_verb_wrote_anew_is_no_damage_and_one_that_is_gone_is_written(
+    road: Road, recipe: Recipe, folder: RunFolder
+) -> None:
+    road = (*road[:-1], replace(road[-1], rewritable=True))
+    _go(road, recipe, folder)
+    folder.report.write_text("a newer page", encoding="utf-8")
+    assert not work_to_do(road, recipe, folder)
+    folder.report.unlink()
+    assert list(work_to_do(road, recipe, folder)) == ["report"]
+
+
 def test_an_altered_forecast_is_found(road: Road, recipe: Recipe, folder: RunFolder) -> None:
     _go(road, recipe, folder)
     folder.forecast.write_text(folder.forecast.read_text(encoding="utf-8").replace("1e12", "2e12"), encoding="utf-8")

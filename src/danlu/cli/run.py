@@ -96,5 +96,6 @@ _REPORT = Stage(
     settings=lambda recipe: {},
     needs=tuple(stage.name for stage in ROAD),
     writes="file",
+    rewritable=True,
 )
 _ROAD = (*ROAD, _REPORT)

@@ -56,6 +56,8 @@ class Stage:
     """A folder written whole and renamed; files of the run; or a folder that the stage itself keeps resumable."""
     costly: bool = False
     """Takes a good part of the budget: never redone without being asked."""
+    rewritable: bool = False
+    """Its files may be written anew by a verb of their own: that they are there is enough."""
     sources: Callable[[Recipe], Mapping[str, Sequence[Path]]] = lambda recipe: {}
     """Files outside the run that it reads, by what the recipe calls them."""
 
@@ -83,7 +85,7 @@ class Record:
     sources: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     """Outside files read, by what the recipe calls them: how many, their bytes, the last modification time (ns)."""
     outputs: dict[str, Any] = field(default_factory=dict)
-    """Files written, relative to the run: bytes, and SHA-256 of those that are small."""
+    """Files written, relative to the run: bytes, and SHA-256 of small ones; null where a rewritten one is fine."""
     results: dict[str, Any] = field(default_factory=dict)
     """A few figures."""
 
@@ -184,7 +186,8 @@ def carry_out(stage: Stage, recipe: Recipe, folder: RunFolder, road: Sequence[St
     else:
         path.unlink(missing_ok=True)
         results = stage.run(Job(recipe, folder, folder.path, report))
-    return finish(results, _files(folder.path, stage.outputs), path)
+    outputs = _files(folder.path, stage.outputs)
+    return finish(results, dict.fromkeys(outputs) if stage.rewritable else outputs, path)
 
 
 def discard(folder: Path) -> None:
@@ -236,6 +239,8 @@ def _damage(record: Record, folder: RunFolder) -> list[str]:
         path = folder.path / name
         if not path.is_file():
             wrong.append(f"{path} is missing")
+        elif about is None:
+            continue
         elif path.stat().st_size != about["bytes"]:
             wrong.append(f"{path} is {path.stat().st_size:,} bytes, {about['bytes']:,} were written")
         elif about["sha256"] and sha256_file(path) != about["sha256"]:

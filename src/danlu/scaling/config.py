@@ -49,6 +49,9 @@ class ForecastConfig:
     """Where the fit's Huber loss turns from squares to absolute values (natural log of the loss)."""
     seed_noise: float = 3e-3
     """Smallest run-to-run standard deviation to reckon with, as a share of the loss."""
+    emphasis: float = 0.5
+    """Power of its compute with which a point counts in the fit: a small model's loss still holds a transient that the
+    law does not know, and the target is far from it; 0 counts all alike."""
     resamples: int = 400
     """Times that the ladder is redrawn and fitted again for the interval."""
     seed: int = 0

@@ -79,7 +79,7 @@ class Fit:
     half_life: float
     """R* of the worth of repeated text that the effective tokens were reckoned with."""
     entropy: float
-    """Known entropy of the source (nats per token), which the laws' floors do not go below; 0 where unknown."""
+    """Known entropy of the source (nats per token), which is the laws' constant; 0 where unknown."""
     warnings: tuple[str, ...]
     """What a reader should know, in sentences."""
 
@@ -92,6 +92,8 @@ def fit_law(
     delta: float = 1e-3,
     pull: Pull | None = None,
     floor: float = 0.0,
+    fixed: bool = False,
+    weights: Array | float = 1.0,
 ) -> LawFit:
     """Fit one law: minimise the summed Huber loss of the log residuals (Hoffmann et al. 2022, equation 3).
 
@@ -101,9 +103,11 @@ def fit_law(
         delta: where the Huber loss turns from squares to absolute values.
         pull: prior on the exponents.
         floor: lowest value of the law's constant.
+        fixed: whether the constant is the floor itself.
+        weights: what each point counts, (n,) or one number.
     """
-    problem = Problem(law, values, delta, floor if law.floor else 0.0, pull)
-    thetas, costs = refine(problem, starts(problem, losses), losses)
+    problem = Problem(law, values, delta, floor if law.floor else 0.0, pull, fixed and law.floor is not None)
+    thetas, costs = refine(problem, starts(problem, losses), losses, weights)
     best = int(np.argmin(costs))
     parameters = problem.parameters(thetas[best])
     predicted = law.predict(parameters, values)
@@ -115,7 +119,7 @@ def fit_law(
         huber_delta=delta,
         pull=pull,
         floor=problem.floor,
-        at_bound=_at_bound(law, parameters, values, losses, problem.floor),
+        at_bound=_at_bound(law, parameters, values, losses, None if problem.fixed else problem.floor),
         residuals=tuple(np.log(predicted / losses).tolist()),
     )
 
@@ -136,7 +140,8 @@ def fit_points(
 
     Args:
         ratio: effective tokens a parameter to take the frontier at; by default the points' middle one.
-        entropy: the source's exact entropy (nats per token), where known; never an upper bound of it.
+        entropy: the source's exact entropy (nats per token), where known; never an upper bound of it. It then is the
+            laws' constant: a large enough model of enough text comes down to it.
         half_life: R* of the worth of repeated text.
 
     Raises:
@@ -154,7 +159,16 @@ def fit_points(
     at = ratio or float(np.exp(np.log(values["D"] / values["N"]).mean()))
 
     def fitted(law: Law, targets: Array) -> LawFit:
-        return fit_law(law, values, targets, delta=config.huber_delta, pull=pull_of(law, config), floor=floor)
+        return fit_law(
+            law,
+            values,
+            targets,
+            delta=config.huber_delta,
+            pull=pull_of(law, config),
+            floor=floor,
+            fixed=floor > 0,
+            weights=emphasis(values, config),
+        )
 
     surface = fitted(SURFACE, losses)
     carried = losses * carry(surface, values, at)
@@ -187,6 +201,11 @@ def carry(surface: LawFit, values: Mapping[str, Array], ratio: float) -> Array:
     return surface.predict({"N": params, "D": params * ratio}) / surface.predict(values)
 
 
+def emphasis(values: Mapping[str, Array], config: ForecastConfig) -> Array:
+    """What each point counts (n,), 1 for the largest: the nearer to the target, the more."""
+    return np.asarray((values["C"] / values["C"].max()) ** config.emphasis)
+
+
 def pull_of(law: Law, config: ForecastConfig) -> Pull:
     """The prior on a law's exponents: around those of published fits, and wide."""
     return Pull(_PULL_CENTRES[law.exponents[0]], _PULL_SPREAD, config.seed_noise)
@@ -214,12 +233,12 @@ def _noise(surface: LawFit, config: ForecastConfig) -> float:
 
 
 def _at_bound(
-    law: Law, parameters: Mapping[str, float], values: Mapping[str, Array], losses: Array, floor: float
+    law: Law, parameters: Mapping[str, float], values: Mapping[str, Array], losses: Array, floor: float | None
 ) -> tuple[str, ...]:
     found = []
     for term in law.terms:
         if term.variable is None:
-            if parameters[term.coefficient] - floor < 1e-4 * losses.mean():
+            if floor is not None and parameters[term.coefficient] - floor < 1e-4 * losses.mean():
                 found.append(term.coefficient)
             continue
         assert term.exponent is not None

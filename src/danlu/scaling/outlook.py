@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from danlu.scaling.config import ForecastConfig
-from danlu.scaling.fit import FEWEST_POINTS, Fit, fit_points, pull_of, variables
+from danlu.scaling.fit import FEWEST_POINTS, Fit, emphasis, fit_points, pull_of, variables
 from danlu.scaling.laws import FRONTIER, SURFACE, Array
 from danlu.scaling.solver import Problem, refine
 
@@ -104,18 +104,19 @@ def _draws(fit: Fit, compute: Array, config: ForecastConfig) -> Array:
         away = rng.normal(0, problem.pull.spread, (count, len(problem.law.exponents)))
         return np.asarray(away + np.log(problem.pull.centre))
 
-    surface = Problem(SURFACE, values, config.huber_delta, fit.surface.floor, pull_of(SURFACE, config))
+    known, weights = fit.entropy > 0, emphasis(values, config)
+    surface = Problem(SURFACE, values, config.huber_delta, fit.surface.floor, pull_of(SURFACE, config), known)
     start = np.tile(surface.theta(fit.surface.parameters), (count, 1))
-    surfaces, _ = refine(surface, start, redrawn, centres=centres(surface))
+    surfaces, _ = refine(surface, start, redrawn, weights, centres(surface))
 
     def on_surfaces(params: Array, tokens: Array) -> Array:
         return surface.predict(surfaces, {"N": params, "D": tokens})
 
     there = np.sqrt(values["N"] * values["D"] / fit.ratio)
     carried = redrawn * on_surfaces(there, there * fit.ratio) / on_surfaces(values["N"], values["D"])
-    frontier = Problem(FRONTIER, values, config.huber_delta, fit.frontier.floor, pull_of(FRONTIER, config))
+    frontier = Problem(FRONTIER, values, config.huber_delta, fit.frontier.floor, pull_of(FRONTIER, config), known)
     start = np.tile(frontier.theta(fit.frontier.parameters), (count, 1))
-    frontiers, _ = refine(frontier, start, carried, centres=centres(frontier))
+    frontiers, _ = refine(frontier, start, carried, weights, centres(frontier))
 
     params = np.sqrt(compute / 6.0 / fit.ratio)
     both = np.concatenate([frontier.predict(frontiers, {"C": compute}), on_surfaces(params, params * fit.ratio)])

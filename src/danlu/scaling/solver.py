@@ -48,6 +48,8 @@ class Problem:
     """Lowest value that the law's constant may take (nats per token)."""
     pull: Pull | None = None
     """Prior on the exponents, or none."""
+    fixed: bool = False
+    """Whether the law's constant is the floor itself, known beforehand, and not fitted."""
 
     @property
     def centred(self) -> Array:
@@ -139,6 +141,8 @@ def _project(problem: Problem, grid: Array, losses: Array) -> tuple[Array, Array
     count = slopes.shape[1]
     for subset in chain.from_iterable(combinations(range(count), size) for size in range(1, count + 1)):
         columns = list(subset)
+        if problem.fixed and any(problem.law.terms[index].variable is None for index in columns):
+            continue
         part = gram[:, columns][:, :, columns]
         ridge = 1e-13 * np.trace(part, axis1=1, axis2=2)[:, None, None] * np.eye(len(columns))
         solution = np.linalg.solve(part + ridge, moment[:, columns][:, :, None])[:, :, 0]
@@ -233,6 +237,9 @@ def _limits(problem: Problem, losses: Array) -> tuple[Array, Array]:
     scale = float(np.log(np.mean(losses)))
     lows = [scale + np.log(_SMALLEST)] * terms + [np.log(LOWEST_EXPONENT)] * exponents
     highs = [scale + np.log(1e3)] * terms + [np.log(HIGHEST_EXPONENT)] * exponents
+    for index, term in enumerate(problem.law.terms):
+        if problem.fixed and term.variable is None:
+            highs[index] = lows[index]
     return np.array(lows), np.array(highs)
 
 

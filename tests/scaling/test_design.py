@@ -1,0 +1,48 @@
+"""The ladder keeps to its share, its distance from the target, and the text."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from danlu.common.errors import DanluError
+from danlu.scaling.config import LadderConfig
+from danlu.scaling.design import design_ladder
+
+
+def design(flops: float, unique: int | None = None):
+    batch = {"context": 128, "vocab_size": 1024, "cooldown": 0.4}
+    return design_ladder(
+        flops, config=LadderConfig(), unique_tokens=unique, batch_tokens=lambda model, tokens: 1024, **batch
+    )
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.floats(2e13, 1e18))
+def test_share_and_reach(flops):
+    plan = design(flops)
+    assert plan.flops <= 0.30 * plan.target_flops * 1.0001
+    assert plan.flops == pytest.approx(sum(rung.flops for rung in plan.rungs))
+    assert max(rung.flops for rung in plan.rungs) <= plan.target_flops / 10 * 1.0001
+    assert len({rung.model for rung in plan.rungs}) >= 4
+    assert len({rung.name for rung in plan.rungs}) == len(plan.rungs)
+    for rung in plan.rungs:
+        assert all(horizon % rung.batch_tokens == 0 for horizon in rung.horizons)
+        assert list(rung.horizons) == sorted(rung.horizons)
+
+
+def test_pure():
+    assert design(1e15) == design(1e15)
+
+
+def test_a_short_text_lowers_the_budget_and_says_so():
+    plan = design(1e16, unique=2_000_000)
+    assert plan.target_flops < plan.asked_flops == 1e16
+    assert any("distinct tokens" in warning for warning in plan.warnings)
+
+
+def test_too_little_is_an_error_with_the_smallest_that_would_do():
+    with pytest.raises(DanluError, match="too small for any model") as caught:
+        design(1e9)
+    assert "smallest needs" in caught.value.remedy
+    with pytest.raises(DanluError, match="training tokens are too few"):
+        design(1e15, unique=20_000)

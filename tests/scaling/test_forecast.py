@@ -1,0 +1,79 @@
+"""Forecasts: near the truth, honest about it, sealed before the run."""
+
+from dataclasses import replace
+
+import pytest
+
+from danlu.common.errors import DanluError
+from danlu.model.family import shape
+from danlu.scaling.allocation import Target
+from danlu.scaling.config import ForecastConfig
+from danlu.scaling.fit import fit_points
+from danlu.scaling.forecast import check_hash, make_forecast, read_forecast, write_forecast
+from danlu.scaling.verdict import judge, read_verdict, write_verdict
+
+CONFIG = ForecastConfig(resamples=60)
+
+
+def target(width: int = 224, ratio: float = 20) -> Target:
+    """A run ten and more times the compute of the synthetic ladder's largest rung."""
+    model = shape(width, 1024, 128)
+    params = model.num_parameters("matmul")
+    tokens = round(ratio * params)
+    flops = model.flops_per_token(128) * tokens
+    return Target(model, params, tokens, flops, 1024, 10**9, tokens / 1e9)
+
+
+def truth(run: Target) -> float:
+    """The surface of conftest.py at the target."""
+    return 1.0 + 60.0 / run.params**0.32 + 120.0 / run.tokens**0.35
+
+
+def test_a_noiseless_ladder_is_forecast_to_a_third_of_a_percent(ladder):
+    run = target()
+    forecast = make_forecast(fit_points(ladder(), CONFIG), run, CONFIG, context=128, bytes_per_token=3.5)
+    assert forecast.loss == pytest.approx(truth(run), rel=0.0035)
+    assert forecast.low < truth(run) < forecast.high
+    assert forecast.bits_per_byte == pytest.approx(forecast.loss / 0.6931472 / 3.5, rel=1e-6)
+    assert forecast.seconds == pytest.approx(run.flops / 1e11, rel=0.01)
+
+
+@pytest.mark.slow
+def test_the_interval_holds_the_truth_about_as_often_as_it_says(ladder):
+    run, held = target(), 0
+    for seed in range(24):
+        forecast = make_forecast(fit_points(ladder(0.004, seed), CONFIG), run, CONFIG, context=128)
+        held += forecast.low <= truth(run) <= forecast.high
+    assert held >= 19  # 90% of 24 is 21.6; fewer than 19 has a probability of 2%
+
+
+def test_sealed_before_and_judged_after(ladder, tmp_path):
+    forecast = make_forecast(fit_points(ladder(0.003), CONFIG), target(), CONFIG, context=128)
+    path = tmp_path / "forecast.json"
+    write_forecast(forecast, path, started=False)
+    again = read_forecast(path)
+    assert again == forecast
+    assert check_hash(again)
+    with pytest.raises(DanluError, match="has begun"):
+        write_forecast(forecast, path, started=True)
+    changed = replace(again, loss=again.loss * 0.99)
+    assert not check_hash(changed)
+    with pytest.raises(DanluError, match="changed after it was made"):
+        judge(changed, 2.0)
+
+    verdict = judge(again, again.loss * 1.004, measured_seconds=again.seconds * 2)
+    assert verdict.relative_error == pytest.approx(0.004)
+    assert verdict.inside == (again.low <= again.loss * 1.004 <= again.high)
+    assert verdict.seconds_relative_error == pytest.approx(1.0)
+    assert verdict.seconds_inside is False
+    write_verdict(verdict, tmp_path / "verdict.json")
+    assert read_verdict(tmp_path / "verdict.json") == verdict
+
+
+def test_repeated_text_costs_and_is_said(ladder):
+    fit = fit_points(ladder(), CONFIG)
+    fresh = target()
+    again = replace(fresh, unique_tokens=fresh.tokens // 4, epochs=4.0)
+    one, four = (make_forecast(fit, run, CONFIG, context=128) for run in (fresh, again))
+    assert four.loss > one.loss
+    assert any("passes 4 times" in warning for warning in four.warnings)
