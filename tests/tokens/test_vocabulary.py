@@ -11,9 +11,9 @@ from danlu.tokens.vocabulary import choose_vocab_size, count_distinct_words, lea
     ("train_bytes", "words", "size"),
     [
         (20_000, 3_000, 512),  # little text
-        (1_000_000, 13_000, 1024),
-        (11_000_000, 200_000, 3328),
-        (1_000_000_000, 10**6, 31680),
+        (1_000_000, 13_000, 512),
+        (11_000_000, 200_000, 1664),
+        (1_000_000_000, 10**6, 15872),
         (10**11, 10**7, 65536),  # two bytes a token
         (24_000_000, 764, 1024),  # a toy language, however much of it
     ],

@@ -1,7 +1,6 @@
 """How much memory the target's training will hold: what the ladder held, and what more the target's size adds."""
 
 from pathlib import Path
-from statistics import median
 
 from danlu.common.files import read_json
 from danlu.model.config import ModelConfig
@@ -12,18 +11,22 @@ from danlu.training.config import TrainingConfig
 # fp32 weight, gradient and momentum, and the optimizer's and the checkpoint's passing copies of the largest tensors.
 _BYTES_PER_PARAMETER = 16.0
 # Numbers a token that one block keeps for its backward pass, in widths: norms, queries, keys, values, the attention's
-# output, the feed-forward's two inner rows (8/3 wide each) and its product, the residual stream.
-_KEPT_WIDTHS = 20.0
+# output, the feed-forward's two inner rows (8/3 wide each) and its product, the residual stream: about 20, and half as
+# much again while the gradients of one block stand beside them (two targets of 1.5M parameters measured).
+_KEPT_WIDTHS = 30.0
 _DEFAULT_MICRO_BATCH = 4096
 _UNSURE = 0.3
 """How far the share that the size adds may be off."""
+_NOISE = 0.08
+"""How far the process's own share may be off: allocators round and keep."""
 
 
 def estimate_memory(plan: LadderPlan, target: ModelConfig, training: TrainingConfig, ladder: Path) -> Memory | None:
     """Most bytes held at once while the target trains; None where the ladder left no measurement.
 
-    The process's own share (the libraries, mostly) is what the rungs held beyond their models' share, counted the same
-    way; so the forecast is measured where it is small and counted only for the difference.
+    The process's own share (the libraries, mostly, and what they keep for each new shape) is what the rungs held beyond
+    their models' share, counted the same way; so the forecast is measured where it is small and counted only for the
+    difference. It grows a little with every size, and the target is one size more.
 
     Args:
         ladder: the ladder's folder, for the peaks that its rungs measured.
@@ -35,8 +38,9 @@ def estimate_memory(plan: LadderPlan, target: ModelConfig, training: TrainingCon
             bases.append(read_json(result)["peak_memory_bytes"] - model_bytes(rung.model, plan.context, training))
     if not bases:
         return None
-    base, added = median(bases), model_bytes(target, plan.context, training)
-    spread = max(max(bases) - min(bases), _UNSURE * added)
+    growth = max(0.0, bases[-1] - bases[0]) / max(1, len({rung.model for rung in plan.rungs}) - 1)
+    base, added = bases[-1] + growth, model_bytes(target, plan.context, training)
+    spread = max(2 * growth, _UNSURE * added, _NOISE * base)
     return Memory(bytes=base + added, low=base + added - spread, high=base + added + spread)
 
 
