@@ -2,7 +2,6 @@
 
 import json
 
-
 from danlu.common.progress import Progress
 from danlu.model.family import shape
 from danlu.scaling import ladder_run as module

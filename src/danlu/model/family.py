@@ -37,8 +37,8 @@ def shape(width: int, vocab_size: int, context: int) -> ModelConfig:
 
 
 def family(vocab_size: int, context: int, largest_width: int = 8192) -> tuple[ModelConfig, ...]:
-    """All members, small to large: widths in steps of 4 to 48, 8 to 64, 16 to 256, then by about an eighth."""
-    widths = [*range(24, 48, 4), *range(48, 64, 8), *range(64, 257, 16)]
+    """All members, small to large: widths in steps of 4 to 48, 8 to 128, 16 to 256, then by about an eighth."""
+    widths = [*range(24, 48, 4), *range(48, 128, 8), *range(128, 257, 16)]
     while widths[-1] < largest_width:
         step = max(32, widths[-1] // 8 // 32 * 32)
         widths.append(widths[-1] + step)
