@@ -107,8 +107,8 @@ def test_a_run_that_is_killed_again_and_again_ends_the_same(run: Path, tmp_path:
 
 
 def _wait_for(process: subprocess.Popen[Any], folder: Path, pattern: str) -> None:
-    """Until something of that name is there, or the process has ended."""
-    while process.poll() is None and not list(folder.glob(pattern)):
+    """Until something of that name is there and not empty, or the process has ended."""
+    while process.poll() is None and not any(path.stat().st_size for path in folder.glob(pattern)):
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.05)
 
