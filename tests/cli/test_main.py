@@ -35,6 +35,10 @@ def pretend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pretend:
     return install
 
 
+class _CheckpointException(BaseException):
+    """torch's is not an Exception either."""
+
+
 def _python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
@@ -101,6 +105,9 @@ def test_a_stop_says_how_to_continue(
             " file write failed"
         ),
         RuntimeError("I/O error: No space left on device (os error 28)"),
+        _CheckpointException(
+            "ranks:dict_keys([0])\nRuntimeError: [enforce fail at x.cc:671] . unexpected pos 704 vs 598"
+        ),
     ],
 )
 def test_a_full_disk_is_plain_whoever_met_it(

@@ -165,3 +165,28 @@ def test_two_processes_give_the_single_losses_and_a_run_moves_between_them(token
 def losses_only(folder: Path) -> list[float]:
     entries = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [entry["loss"] for entry in entries if "loss" in entry]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_around_an_evaluation_leaves_each_line_once(tokens, tmp_path, when):
+    config = replace(CONFIG, checkpoint_seconds=0.0, evaluations=4)
+    pretrain(MODEL, tokens, HORIZON, config, tmp_path / "whole", QUIET, evaluate=lambda model: (1.0, 0.1))
+    whole = (tmp_path / "whole/metrics.jsonl").read_bytes()
+    for count in (1, 3, 4):
+        killed = tmp_path / f"killed-{count}"
+        calls = {"count": 0}
+
+        def evaluate(model, calls=calls, count=count):
+            calls["count"] += 1
+            if calls["count"] == count + (when == "after"):
+                raise Killed
+            return 1.0, 0.1
+
+        try:
+            pretrain(MODEL, tokens, HORIZON, config, killed, QUIET, evaluate=evaluate)
+        except Killed:
+            if when == "after":  # the checkpoints since the evaluation before are lost too
+                for folder in sorted((killed / "checkpoints").iterdir())[1:]:
+                    shutil.rmtree(folder)
+        pretrain(MODEL, tokens, HORIZON, config, killed, QUIET, evaluate=lambda model: (1.0, 0.1))
+        assert (killed / "metrics.jsonl").read_bytes() == whole

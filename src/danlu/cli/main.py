@@ -64,7 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone (`danlu ... | head`)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as error:  # the one place where anything unforeseen ends
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # not Exception: torch's CheckpointException is none
         if os.environ.get("DANLU_DEBUG") == "1":
             raise
         return _explain(error)
@@ -84,7 +86,7 @@ def _verb(name: str) -> Callable[[list[str]], None]:
     return found
 
 
-def _explain(error: Exception) -> int:
+def _explain(error: BaseException) -> int:
     """Plain lines for an error that no room foresaw."""
     if _is_full_disk(error):
         where = f" while writing {error.filename}" if isinstance(error, OSError) and error.filename else ""
@@ -105,22 +107,26 @@ def _explain(error: Exception) -> int:
     return _say(1, f"something went wrong that danlu did not foresee: {what}.", kept)
 
 
+# As the system says it, and as torch's writer of archives does: a short write, and the place it then finds itself at.
+_FULL_DISK = ("No space left on device", "file write failed", "unexpected pos")
+
+
 def _is_full_disk(error: BaseException | None) -> bool:
     """Whether a full disk is at the bottom of an error; libraries wrap it in errors of their own."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return True
-        if "No space left on device" in str(error) or "file write failed" in str(error):
+        if any(words in str(error) for words in _FULL_DISK):
             return True
         error = error.__cause__ or error.__context__
     return False
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [""])[0].rstrip(".")
 
 
-def _keep_traceback(error: Exception) -> Path:
+def _keep_traceback(error: BaseException) -> Path:
     name = f"danlu-{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.txt"
     path = Path(tempfile.gettempdir()) / name
     command = shlex.join(["danlu", *sys.argv[1:]])

@@ -41,7 +41,8 @@ def estimate_memory(plan: LadderPlan, target: ModelConfig, training: TrainingCon
     growth = max(0.0, bases[-1] - bases[0]) / max(1, len({rung.model for rung in plan.rungs}) - 1)
     base, added = bases[-1] + growth, model_bytes(target, plan.context, training)
     spread = max(2 * growth, _UNSURE * added, _NOISE * base)
-    return Memory(bytes=base + added, low=base + added - spread, high=base + added + spread)
+    fresh = bases[0] * (1 - _NOISE) + added  # a run that is continued begins in a new process
+    return Memory(bytes=base + added, low=min(base + added - spread, fresh), high=base + added + spread)
 
 
 def model_bytes(model: ModelConfig, context: int, training: TrainingConfig) -> float:

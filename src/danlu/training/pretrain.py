@@ -161,6 +161,8 @@ def pretrain(
     first_step, seconds_before = step, seconds
     evaluation_steps = _evenly(config.evaluations, schedule.steps) if evaluate else set()
     metrics, timing = _journals(out, step, world)
+    if done and evaluate and step in evaluation_steps and step < schedule.steps:
+        metrics.write({"step": step, "tokens": step * hyper.batch_tokens, "heldout_loss": evaluate(model)[0]})
     steps = train_steps(
         model,
         optimizer,
