@@ -78,11 +78,6 @@ class RunFolder:
         return self.path / "verdict.json"
 
     @property
-    def evaluation(self) -> Path:
-        """Scores and samples of the trained target."""
-        return self.path / "evaluation"
-
-    @property
     def report(self) -> Path:
         """The whole run as one page."""
         return self.path / "report.html"

@@ -105,8 +105,6 @@ class Status:
     stage's code."""
     details: tuple[str, ...] = ()
     """What changed, or what is damaged, in words."""
-    seconds: float = 0.0
-    """How long it took, when it is done."""
 
 
 def record_path(stage: Stage, folder: RunFolder) -> Path:
@@ -149,7 +147,7 @@ def status(stage: Stage, recipe: Recipe, folder: RunFolder, road: Sequence[Stage
         return Status(stage, "damaged", tuple(damaged))
     if record.version != stage.version:
         return Status(stage, "outdated", (f"made by danlu {record.danlu}, which did this differently",))
-    return Status(stage, "done", seconds=record.seconds)
+    return Status(stage, "done")
 
 
 def carry_out(stage: Stage, recipe: Recipe, folder: RunFolder, road: Sequence[Stage], report: Progress) -> Record:
