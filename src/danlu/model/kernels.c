@@ -22,10 +22,10 @@ static inline float from_bf16(uint16_t x) {
   memcpy(&value, &bits, 4);
   return value;
 }
-static inline uint16_t to_bf16(float x) { /* to nearest, ties to even */
+static inline uint16_t to_bf16(float x) { /* to nearest; ties, one value in 65536, away from zero: half the work */
   uint32_t bits;
   memcpy(&bits, &x, 4);
-  return (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+  return (uint16_t)((bits + 0x8000) >> 16);
 }
 
 /* exp by 2^n e^r with Cephes' polynomial for |r| <= ln 2 / 2: relative error below 2e-7, and every compiler turns it
@@ -72,6 +72,15 @@ static inline float exponential_variate(int32_t bits) {
   float far = -(m + m * m * (p * m - 0.5f) + (float)exponent * 0.693147181f);
   return u < 0.004f ? near : far;
 }
+
+/* Common head sizes as constants: the compiler then unrolls loops that are too short for their own bookkeeping. */
+#define FOR_EACH_SIZE(call) \
+  switch (dim) { \
+    case 32: call(32); break; \
+    case 64: call(64); break; \
+    case 128: call(128); break; \
+    default: call(dim); \
+  }
 
 #define NUMBER float
 #define SUFFIX _fp32
@@ -127,42 +136,89 @@ void NAME(rms_norm_backward)(const NUMBER *dy, const NUMBER *x, const float *wei
   }
 }
 
+/* One token's queries and keys, normed where a weight is given and rotated, and its values. `dim` is a constant where it
+ * is called, so the short loops unroll. */
+static inline __attribute__((always_inline)) void NAME(split_token_forward)(
+    const NUMBER *in, const float *q_weight, const float *k_weight, const float *c, const float *s, NUMBER *q,
+    NUMBER *k, NUMBER *v, long time, long q_heads, long kv_heads, const long dim, float eps) {
+  const long half = dim / 2;
+  float x[512];
+  for (long h = 0; h < q_heads + kv_heads; h++, in += dim) {
+    int query = h < q_heads;
+    const float *weight = query ? q_weight : k_weight;
+    NUMBER *out = query ? q + h * time * dim : k + (h - q_heads) * time * dim;
+    float sum = 0;
+    for (long i = 0; i < dim; i++) {
+      x[i] = LOAD(in[i]);
+      sum += x[i] * x[i];
+    }
+    if (weight) {
+      float scale = 1.0f / sqrtf(sum / dim + eps);
+      for (long i = 0; i < dim; i++) x[i] *= scale * weight[i];
+    }
+    for (long i = 0; i < half; i++) {
+      out[i] = STORE(x[i] * c[i] - x[i + half] * s[i]);
+      out[i + half] = STORE(x[i + half] * c[i] + x[i] * s[i]);
+    }
+  }
+  for (long h = 0; h < kv_heads; h++, in += dim) memcpy(v + h * time * dim, in, dim * sizeof(NUMBER));
+}
+
 /* qkv (batch, time, q_heads + 2 kv_heads, dim) -> q, k (normed where a weight is given, then rotated) and v, each
  * (batch, heads, time, dim). cosine, sine: (time, dim / 2), rotate-half layout. */
 void NAME(split_heads_forward)(const NUMBER *qkv, const float *q_weight, const float *k_weight, const float *cosine,
                                const float *sine, NUMBER *q, NUMBER *k, NUMBER *v, long batch, long time, long q_heads,
                                long kv_heads, long dim, float eps) {
   long heads = q_heads + 2 * kv_heads, half = dim / 2;
-#pragma omp parallel for collapse(2) schedule(static)
-  for (long b = 0; b < batch; b++)
-    for (long t = 0; t < time; t++) {
-      const float *c = cosine + t * half, *s = sine + t * half;
-      for (long h = 0; h < heads; h++) {
-        const NUMBER *in = qkv + ((b * time + t) * heads + h) * dim;
-        if (h >= q_heads + kv_heads) {
-          memcpy(v + ((b * kv_heads + h - q_heads - kv_heads) * time + t) * dim, in, dim * sizeof(NUMBER));
-          continue;
-        }
-        int query = h < q_heads;
-        const float *weight = query ? q_weight : k_weight;
-        NUMBER *out = query ? q + ((b * q_heads + h) * time + t) * dim
-                            : k + ((b * kv_heads + h - q_heads) * time + t) * dim;
-        float x[512];
-        float sum = 0;
-        for (long i = 0; i < dim; i++) {
-          x[i] = LOAD(in[i]);
-          sum += x[i] * x[i];
-        }
-        if (weight) {
-          float scale = 1.0f / sqrtf(sum / dim + eps);
-          for (long i = 0; i < dim; i++) x[i] *= scale * weight[i];
-        }
-        for (long i = 0; i < half; i++) {
-          out[i] = STORE(x[i] * c[i] - x[i + half] * s[i]);
-          out[i + half] = STORE(x[i + half] * c[i] + x[i] * s[i]);
-        }
-      }
+#pragma omp parallel for schedule(static)
+  for (long r = 0; r < batch * time; r++) {
+    long b = r / time, t = r % time;
+    const NUMBER *in = qkv + r * heads * dim;
+    NUMBER *qt = q + (b * q_heads * time + t) * dim, *kt = k + (b * kv_heads * time + t) * dim;
+    NUMBER *vt = v + (b * kv_heads * time + t) * dim;
+#define SPLIT(size) \
+  NAME(split_token_forward)(in, q_weight, k_weight, cosine + t * half, sine + t * half, qt, kt, vt, time, q_heads, \
+                            kv_heads, size, eps)
+    FOR_EACH_SIZE(SPLIT)
+#undef SPLIT
+  }
+}
+
+/* One token's part of the gradient; mine holds this thread's sums of dq_weight and, 512 further, dk_weight. */
+static inline __attribute__((always_inline)) void NAME(split_token_backward)(
+    const NUMBER *dq, const NUMBER *dk, const NUMBER *dv, const NUMBER *raw, const float *q_weight,
+    const float *k_weight, const float *c, const float *s, NUMBER *out, float *mine, long time, long q_heads,
+    long kv_heads, const long dim, float eps) {
+  const long half = dim / 2;
+  float g[512], x[512];
+  for (long h = 0; h < q_heads + kv_heads; h++, raw += dim, out += dim) {
+    int query = h < q_heads;
+    const float *weight = query ? q_weight : k_weight;
+    const NUMBER *in = query ? dq + h * time * dim : dk + (h - q_heads) * time * dim;
+    for (long i = 0; i < half; i++) {
+      float a = LOAD(in[i]), z = LOAD(in[i + half]);
+      g[i] = a * c[i] + z * s[i];
+      g[i + half] = z * c[i] - a * s[i];
     }
+    if (weight) {
+      float *dweight = mine + (query ? 0 : 512);
+      float sum = 0, dot = 0;
+      for (long i = 0; i < dim; i++) {
+        x[i] = LOAD(raw[i]);
+        sum += x[i] * x[i];
+      }
+      float scale = 1.0f / sqrtf(sum / dim + eps);
+      for (long i = 0; i < dim; i++) {
+        float normed = x[i] * scale;
+        dweight[i] += g[i] * normed;
+        dot += g[i] * weight[i] * normed;
+      }
+      dot /= dim;
+      for (long i = 0; i < dim; i++) g[i] = scale * (g[i] * weight[i] - x[i] * scale * dot);
+    }
+    for (long i = 0; i < dim; i++) out[i] = STORE(g[i]);
+  }
+  for (long h = 0; h < kv_heads; h++, out += dim) memcpy(out, dv + h * time * dim, dim * sizeof(NUMBER));
 }
 
 /* partial: threads x 2 x dim (dq_weight, dk_weight), zeroed by the caller. */
@@ -174,48 +230,17 @@ void NAME(split_heads_backward)(const NUMBER *dq, const NUMBER *dk, const NUMBER
 #pragma omp parallel
   {
     float mine[2 * 512] = {0}; /* on the stack: the compiler then knows that nothing aliases it */
-#pragma omp for collapse(2) schedule(static)
-    for (long b = 0; b < batch; b++)
-      for (long t = 0; t < time; t++) {
-        const float *c = cosine + t * half, *s = sine + t * half;
-        for (long h = 0; h < heads; h++) {
-          long at = ((b * time + t) * heads + h) * dim;
-          NUMBER *out = dqkv + at;
-          if (h >= q_heads + kv_heads) {
-            memcpy(out, dv + ((b * kv_heads + h - q_heads - kv_heads) * time + t) * dim, dim * sizeof(NUMBER));
-            continue;
-          }
-          int query = h < q_heads;
-          const float *weight = query ? q_weight : k_weight;
-          const NUMBER *in = query ? dq + ((b * q_heads + h) * time + t) * dim
-                                   : dk + ((b * kv_heads + h - q_heads) * time + t) * dim;
-          float g[512];
-          for (long i = 0; i < half; i++) {
-            float a = LOAD(in[i]), z = LOAD(in[i + half]);
-            g[i] = a * c[i] + z * s[i];
-            g[i + half] = z * c[i] - a * s[i];
-          }
-          if (weight) {
-            const NUMBER *raw = qkv + at;
-            float *dweight = mine + (query ? 0 : 512);
-            float x[512];
-            float sum = 0, dot = 0;
-            for (long i = 0; i < dim; i++) {
-              x[i] = LOAD(raw[i]);
-              sum += x[i] * x[i];
-            }
-            float scale = 1.0f / sqrtf(sum / dim + eps);
-            for (long i = 0; i < dim; i++) {
-              float normed = x[i] * scale;
-              dweight[i] += g[i] * normed;
-              dot += g[i] * weight[i] * normed;
-            }
-            dot /= dim;
-            for (long i = 0; i < dim; i++) g[i] = scale * (g[i] * weight[i] - x[i] * scale * dot);
-          }
-          for (long i = 0; i < dim; i++) out[i] = STORE(g[i]);
-        }
-      }
+#pragma omp for schedule(static)
+    for (long r = 0; r < batch * time; r++) {
+      long b = r / time, t = r % time;
+      const NUMBER *dqt = dq + (b * q_heads * time + t) * dim, *dkt = dk + (b * kv_heads * time + t) * dim;
+      const NUMBER *dvt = dv + (b * kv_heads * time + t) * dim;
+#define SPLIT(size) \
+  NAME(split_token_backward)(dqt, dkt, dvt, qkv + r * heads * dim, q_weight, k_weight, cosine + t * half, \
+                             sine + t * half, dqkv + r * heads * dim, mine, time, q_heads, kv_heads, size, eps)
+      FOR_EACH_SIZE(SPLIT)
+#undef SPLIT
+    }
     memcpy(partial + omp_get_thread_num() * 2 * dim, mine, dim * sizeof(float));
     memcpy(partial + (omp_get_thread_num() * 2 + 1) * dim, mine + 512, dim * sizeof(float));
   }
@@ -231,6 +256,7 @@ void NAME(causal_softmax_forward)(NUMBER *scores, long rows, long time, float sc
       NUMBER *row = scores + r * time;
       long n = r % time + 1;
       float top = -INFINITY, sum = 0;
+#pragma omp simd reduction(max : top) /* without it, a comparison with a NaN in mind stays scalar */
       for (long i = 0; i < n; i++) {
         x[i] = LOAD(row[i]) * scale;
         top = x[i] > top ? x[i] : top;
@@ -303,6 +329,7 @@ void NAME(cross_entropy)(NUMBER *logits, const int64_t *targets, float *nll, lon
         continue;
       }
       float top = -INFINITY, sum = 0, chosen = LOAD(row[target]);
+#pragma omp simd reduction(max : top)
       for (long i = 0; i < vocab; i++) {
         x[i] = LOAD(row[i]);
         top = x[i] > top ? x[i] : top;
@@ -357,6 +384,7 @@ void NAME(attend)(const NUMBER *query, const NUMBER *key, const NUMBER *value, N
         }
         for (long g = 0; g < group; g++) {
           float *s = scores + g * capacity, top = s[0], total = 0;
+#pragma omp simd reduction(max : top)
           for (long t = 1; t <= last; t++) top = s[t] > top ? s[t] : top;
           for (long t = 0; t <= last; t++) {
             s[t] = exponential(s[t] - top);
@@ -395,6 +423,7 @@ void NAME(choose)(const NUMBER *logits, const int32_t *words, const int32_t *fac
     for (long r = 0; r < rows; r++) {
       const NUMBER *row = logits + r * stride;
       float top = -INFINITY, total = 0;
+#pragma omp simd reduction(max : top)
       for (long i = 0; i < vocab; i++) {
         x[i] = LOAD(row[i]) * inverse_temperature;
         top = x[i] > top ? x[i] : top;
@@ -417,6 +446,7 @@ void NAME(choose)(const NUMBER *logits, const int32_t *words, const int32_t *fac
       long best;
       for (;;) { /* leaves at the latest with the likeliest token, which nothing outweighs */
         float highest = 0, above = 0;
+#pragma omp simd reduction(max : highest)
         for (long i = 0; i < vocab; i++) highest = score[i] > highest ? score[i] : highest;
         for (best = 0; best < vocab - 1 && score[best] != highest;) best++;
         if (!factors || top_p >= 1.0f) break;
