@@ -111,8 +111,7 @@ def all_chips() -> tuple[Chip, ...]:
     """The catalogue, in the order of its file: by country, vendor and year."""
     data = files("danlu.hardware.catalogue").joinpath("data")
     document = tomllib.loads(data.joinpath("chips.toml").read_text(encoding="utf-8"))
-    with data.joinpath("prices.csv").open(encoding="utf-8", newline="") as file:
-        prices = _prices(csv.DictReader(file))
+    prices = _prices(csv.DictReader(data.joinpath("prices.csv").read_text(encoding="utf-8").splitlines()))
     return tuple(
         dataclasses.replace(chip, prices=_by_date((*chip.prices, *prices.pop(chip.name, ()))))
         for chip in _read(document, "chips.toml")
