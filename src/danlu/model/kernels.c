@@ -246,15 +246,16 @@ void NAME(split_heads_backward)(const NUMBER *dq, const NUMBER *dk, const NUMBER
   }
 }
 
-/* In place on (rows / time, time, time): row t becomes softmax(scale * row[0..t]), zero after t. */
-void NAME(causal_softmax_forward)(NUMBER *scores, long rows, long time, float scale) {
+/* In place on (blocks, queries, keys), the queries being the last of the keys: row t becomes the softmax of scale times
+ * its entries 0..keys - queries + t, and zero after them. */
+void NAME(causal_softmax_forward)(NUMBER *scores, long blocks, long queries, long keys, float scale) {
 #pragma omp parallel
   {
-    float *x = malloc(time * sizeof(float));
+    float *x = malloc(keys * sizeof(float));
 #pragma omp for schedule(static)
-    for (long r = 0; r < rows; r++) {
-      NUMBER *row = scores + r * time;
-      long n = r % time + 1;
+    for (long r = 0; r < blocks * queries; r++) {
+      NUMBER *row = scores + r * keys;
+      long n = keys - queries + r % queries + 1;
       float top = -INFINITY, sum = 0;
 #pragma omp simd reduction(max : top) /* without it, a comparison with a NaN in mind stays scalar */
       for (long i = 0; i < n; i++) {
@@ -267,23 +268,24 @@ void NAME(causal_softmax_forward)(NUMBER *scores, long rows, long time, float sc
       }
       sum = 1.0f / sum;
       for (long i = 0; i < n; i++) row[i] = STORE(x[i] * sum);
-      memset(row + n, 0, (time - n) * sizeof(NUMBER));
+      memset(row + n, 0, (keys - n) * sizeof(NUMBER));
     }
     free(x);
   }
 }
 
 /* In place on the gradient of the probabilities: becomes the gradient of the unscaled scores. */
-void NAME(causal_softmax_backward)(NUMBER *grad, const NUMBER *probs, long rows, long time, float scale) {
+void NAME(causal_softmax_backward)(NUMBER *grad, const NUMBER *probs, long blocks, long queries, long keys,
+                                   float scale) {
 #pragma omp parallel for schedule(static)
-  for (long r = 0; r < rows; r++) {
-    NUMBER *g = grad + r * time;
-    const NUMBER *p = probs + r * time;
-    long n = r % time + 1;
+  for (long r = 0; r < blocks * queries; r++) {
+    NUMBER *g = grad + r * keys;
+    const NUMBER *p = probs + r * keys;
+    long n = keys - queries + r % queries + 1;
     float dot = 0;
     for (long i = 0; i < n; i++) dot += LOAD(g[i]) * LOAD(p[i]);
     for (long i = 0; i < n; i++) g[i] = STORE(scale * LOAD(p[i]) * (LOAD(g[i]) - dot));
-    memset(g + n, 0, (time - n) * sizeof(NUMBER));
+    memset(g + n, 0, (keys - n) * sizeof(NUMBER));
   }
 }
 

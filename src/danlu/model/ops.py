@@ -4,6 +4,7 @@ The plain form is the definition, runs on any device, and is what `torch.compile
 (kernels.c) must agree with it to rounding, which the tests check, gradients included.
 """
 
+import itertools
 from typing import Any
 
 import torch
@@ -13,6 +14,10 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from danlu.model.kernels import Kernels, load
+
+
+_QUERY_BLOCK = 128
+"""Queries whose products with their keys are one batch of products: smaller ones keep the matrix units waiting."""
 
 
 def kernels_for(x: Tensor) -> Kernels | None:
@@ -232,23 +237,41 @@ class _CausalAttention(Function):
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, kernels: Kernels) -> Tensor:
         batch, heads, time, dim = q.shape
         q, k, v = (x.reshape(batch * heads, time, dim) for x in (q, k, v))
-        probs = torch.bmm(q, k.transpose(1, 2))  # (B H, T, T)
-        kernels.call("causal_softmax_forward", q.dtype, probs, batch * heads * time, time, dim**-0.5)
-        ctx.save_for_backward(q, k, v, probs)
+        out, probs = torch.empty_like(q), []
+        for first, last in _query_blocks(time):
+            p = torch.bmm(q[:, first:last], k[:, :last].transpose(1, 2))  # (B H, block, last)
+            kernels.call("causal_softmax_forward", q.dtype, p, p.size(0), last - first, last, dim**-0.5)
+            torch.bmm(p, v[:, :last], out=out[:, first:last])
+            probs.append(p)
+        ctx.save_for_backward(q, k, v, *probs)
         ctx.shape, ctx.kernels = (batch, heads, time, dim), kernels
-        return torch.bmm(probs, v).view(ctx.shape)
+        return out.view(ctx.shape)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Any:
-        q, k, v, probs = ctx.saved_tensors
+        q, k, v, *probs = ctx.saved_tensors
         batch, heads, time, dim = ctx.shape
         grad = grad.reshape(batch * heads, time, dim)
-        dv = torch.bmm(probs.transpose(1, 2), grad)
-        ds = torch.bmm(grad, v.transpose(1, 2))
-        ctx.kernels.call("causal_softmax_backward", q.dtype, ds, probs, batch * heads * time, time, dim**-0.5)
-        dq, dk = torch.bmm(ds, k), torch.bmm(ds.transpose(1, 2), q)
+        dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
+        for (first, last), p in reversed(list(zip(_query_blocks(time), probs, strict=True))):
+            g, queries = grad[:, first:last], q[:, first:last]
+            ds = torch.bmm(g, v[:, :last].transpose(1, 2))
+            ctx.kernels.call("causal_softmax_backward", q.dtype, ds, p, p.size(0), last - first, last, dim**-0.5)
+            torch.bmm(ds, k[:, :last], out=dq[:, first:last])
+            for total, weights, rows in ((dv, p, g), (dk, ds, queries)):
+                if last == time:  # the first block that comes by sees all keys
+                    torch.bmm(weights.transpose(1, 2), rows, out=total)
+                else:
+                    total[:, :last].baddbmm_(weights.transpose(1, 2), rows)
         return dq.view(ctx.shape), dk.view(ctx.shape), dv.view(ctx.shape), None
+
+
+def _query_blocks(time: int) -> list[tuple[int, int]]:
+    """Stretches of queries, each with the keys up to its end: what lies above the diagonal is mostly left out."""
+    count = max(1, time // _QUERY_BLOCK)
+    edges = [time * i // count for i in range(count + 1)]
+    return list(itertools.pairwise(edges))
 
 
 class _SwiGLU(Function):
