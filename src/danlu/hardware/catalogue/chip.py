@@ -22,6 +22,8 @@ GRADES = {
 PriceKind = Literal["rent", "rent-1y", "rent-3y", "purchase"]
 """An hour on demand, an hour under a commitment of one or three years, or the chip itself."""
 
+Offer = Literal["cloud", "chip", "board", "server", ""]
+
 # For each figure: what a person calls it, and the key of a TOML entry that gives it.
 _TOML_KEYS = {
     "memory_bytes": ("memory size", "memory_gib = 80"),
@@ -63,6 +65,10 @@ class Price:
     """Who rents or sells it; empty where the source does not say."""
     source: str
     """Where the offer can be looked up."""
+    offer: Offer = ""
+    """What is sold: an hour in a cloud, the bare chip or card, a board of chips, or a whole server with all its parts.
+
+    Empty where the source does not say."""
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from datetime import date
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from danlu.common.errors import DanluError
 from danlu.common.strict import from_mapping
-from danlu.hardware.catalogue.chip import GRADES, PRECISIONS, Chip, Figure, Price, PriceKind, TrainingRun
+from danlu.hardware.catalogue.chip import GRADES, PRECISIONS, Chip, Figure, Offer, Price, PriceKind, TrainingRun
 
 GIB = 2.0**30
 
@@ -52,6 +52,7 @@ class GivenPrice:
     provider: str = ""
     source: str = ""
     product: str = ""
+    offer: Offer = ""
 
 
 @dataclass(frozen=True)
@@ -245,7 +246,7 @@ def _given_price(price: GivenPrice, entry: Entry, sources: Mapping[str, str], wh
     if not 0 < price.usd < float("inf"):
         raise DanluError(f"{where}: a price is {price.usd:g} USD.", "Give a number above zero.")
     source = _source(price.source or entry.source, sources) or file
-    return Price(price.kind, price.usd, price.date, price.product or entry.name, price.provider, source)
+    return Price(price.kind, price.usd, price.date, price.product or entry.name, price.provider, source, price.offer)
 
 
 def _check_date(text: str, where: str) -> None:
@@ -269,7 +270,11 @@ def _prices(rows: Iterable[Mapping[str, str]]) -> dict[str, tuple[Price, ...]]:
     for row in rows:
         for column, kind in _COLUMNS:
             if row[column]:
-                price = Price(kind, float(row[column]), row["date"], row["product"], row["provider"], row["source"])
+                assert row["offer"] in get_args(Offer), row
+                offer: Offer = row["offer"]  # type: ignore[assignment]  # asserted above
+                price = Price(
+                    kind, float(row[column]), row["date"], row["product"], row["provider"], row["source"], offer
+                )
                 prices.setdefault(row["chip"], []).append(price)
     return {chip: tuple(offers) for chip, offers in prices.items()}
 
