@@ -1,5 +1,6 @@
 """A low, a middle and a high value with their sources: money and energy are never one false figure."""
 
+import math
 from dataclasses import dataclass
 
 from danlu.common.errors import DanluError
@@ -9,8 +10,9 @@ from danlu.common.errors import DanluError
 class Range:
     """Three values of one positive quantity, low to high, and where they come from.
 
-    Products take lows with lows and highs with highs, so the ends of a product lie further out than an 80% interval of
-    independent factors would: they are what happens when everything turns out cheap, or everything dear.
+    Low and high are meant as 10% and 90% points. Products and sums take their parts as independent: distances from
+    the middle add in quadrature (of logarithms in a product), so a product's ends do not assume that everything
+    turns out dear at once.
     """
 
     low: float
@@ -19,9 +21,10 @@ class Range:
     sources: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 0 <= self.low <= self.mid <= self.high < float("inf"):
+        if not 0 < self.low <= self.mid <= self.high < math.inf:
             raise DanluError(
-                f"{self.low:g}, {self.mid:g}, {self.high:g} are no range.", "Give low, middle and high, in that order."
+                f"{self.low:g}, {self.mid:g}, {self.high:g} are no range.",
+                "Give low, middle and high in that order, above zero.",
             )
 
     @classmethod
@@ -32,29 +35,23 @@ class Range:
     def times(self, other: "Range | float") -> "Range":
         """The product."""
         other = _range(other)
-        return Range(
-            self.low * other.low, self.mid * other.mid, self.high * other.high, joined(self.sources, other.sources)
-        )
+        down = math.hypot(math.log(self.mid / self.low), math.log(other.mid / other.low))
+        up = math.hypot(math.log(self.high / self.mid), math.log(other.high / other.mid))
+        mid = self.mid * other.mid
+        return Range(mid * math.exp(-down), mid, mid * math.exp(up), joined(self.sources, other.sources))
 
     def over(self, other: "Range | float") -> "Range":
-        """The quotient; the low end is over the other's high end.
-
-        Raises:
-            DanluError: the other range touches zero.
-        """
+        """The quotient: where the other is high, this is low."""
         other = _range(other)
-        if other.low <= 0:
-            raise DanluError("a range is divided by zero.", "Give a number above zero.")
-        return Range(
-            self.low / other.high, self.mid / other.mid, self.high / other.low, joined(self.sources, other.sources)
-        )
+        return self.times(Range(1 / other.high, 1 / other.mid, 1 / other.low, other.sources))
 
     def plus(self, other: "Range | float") -> "Range":
         """The sum."""
         other = _range(other)
-        return Range(
-            self.low + other.low, self.mid + other.mid, self.high + other.high, joined(self.sources, other.sources)
-        )
+        mid = self.mid + other.mid
+        down = math.hypot(self.mid - self.low, other.mid - other.low)
+        up = math.hypot(self.high - self.mid, other.high - other.mid)
+        return Range(mid - down, mid, mid + up, joined(self.sources, other.sources))
 
 
 def joined(*sources: tuple[str, ...]) -> tuple[str, ...]:
