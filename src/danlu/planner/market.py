@@ -18,7 +18,7 @@ Sale = Literal["yes", "notification", "case by case", "no", "cloud only", "not y
 only as a cloud service of its maker, not yet released, or a figure is missing that would decide."""
 
 Ability = Literal["shown", "possible", "no", "unknown"]
-"""Whether the chip does the work: a published run shows it, its figures allow it or rule it out, or they are unknown."""
+"""Whether the chip does the work: a published run shows it, its figures allow it or rule it out, or nobody knows."""
 
 REGIONS = {
     "cn": "China",

@@ -213,7 +213,7 @@ def _quote(offers: Sequence[Price], on: date) -> Quote:
     kept = tuple(latest.values())
     values = [price.usd for price in kept]
     low, mid, high = (quantile(values, share) for share in _SPREAD)
-    few = ()
+    few: tuple[str, ...] = ()
     if len(kept) < _FEW:
         factor = typical_spread()
         low, high = min(low, mid / factor), max(high, mid * factor)

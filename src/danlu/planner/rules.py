@@ -152,7 +152,7 @@ def status_2023(chip: Chip) -> Status:
         return Status(
             said,
             kind,
-            f"TPP {tpp:.0f} >= 4800{', consumer part: licence exception NAC (detail unverified)' if chip.consumer else ''}",
+            f"TPP {tpp:.0f} >= 4800{', consumer part: exception NAC (detail unverified)' if chip.consumer else ''}",
         )
     if tpp < 1600 or chip.consumer:
         return Status(said, "below", f"TPP {tpp:.0f} < {4800 if chip.consumer else 1600}")
