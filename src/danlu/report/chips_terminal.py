@@ -19,7 +19,7 @@ def chips_table(chips: Sequence[Chip]) -> RenderableType:
     """One line a chip, within 80 columns."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     table.add_column("chip", no_wrap=True)
-    for name in ("bf16", "fp8", "GiB", "GB/s", "link", "chips", "W", "TPP"):
+    for name in ("bf16", "fp8", "GiB", "GB/s", "link", "W", "TPP"):
         table.add_column(name, justify="right", no_wrap=True)
     for chip in chips:
         found = performance(chip)
@@ -31,13 +31,12 @@ def chips_table(chips: Sequence[Chip]) -> RenderableType:
             _number(chip.memory_bytes, 2.0**30),
             _number(chip.bandwidth, 1e9),
             _number(chip.link_in, 1e9),
-            _number(chip.domain_size, 1),
             _number(chip.power_watts, 1),
             f"{found.tpp:.0f}" if found else _NONE,
         )
     note = (
         "bf16, fp8: dense TFLOP/s (h: fp16, where no bf16 is published). GiB, GB/s: memory. link: GB/s in one\n"
-        f"direction among so many chips. TPP: as export rules count. {_NONE}: not published. More: danlu chips show NAME"
+        f"direction inside the domain. TPP: as export rules count. {_NONE}: not published. More: chips show NAME"
     )
     return Group(table, Styled(note, style="dim"))
 
