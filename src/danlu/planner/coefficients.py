@@ -1,0 +1,70 @@
+"""The few numbers that published runs teach the step-time model; each has a physical meaning and global reach."""
+
+import json
+from dataclasses import dataclass, field, fields
+from functools import cache
+from importlib.resources import files
+
+
+def _number(start: float, low: float, high: float, words: str) -> float:
+    return field(metadata={"start": start, "low": low, "high": high, "words": words})  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """Global parameters of the step-time model. Bounds are physical; values come from `calibration.json`."""
+
+    sustained: float = _number(0.85, 0.6, 1.0, "rate of products in training over the best measured rate: power, clocks")
+    traffic: float = _number(0.5, 0.05, 3.0, "share of a product's operand traffic that arithmetic does not hide")
+    flash: float = _number(0.75, 0.3, 1.2, "rate of fused attention over the best rate of products, for wide heads")
+    early: float = _number(0.6, 0.2, 1.0, "first-generation fused attention beside the chip's own kernel")
+    portable: float = _number(0.6, 0.2, 1.0, "fused attention written for an older chip beside the chip's own kernel")
+    flash_dim: float = _number(20.0, 1.0, 100.0, "head width at which fused attention loses half its rate")
+    softmax: float = _number(5.0, 3.0, 20.0, "passes over the score matrix where attention is not fused, forward")
+    misaligned: float = _number(4.0, 1.0, 16.0, "cost of unfused attention whose heads are no multiple of 8 wide")
+    elementwise: float = _number(1.5, 0.3, 4.0, "memory passes of norms, residuals, activations over a fused minimum")
+    cast: float = _number(1.0, 0.05, 6.0, "passes that scale and cast the factors of 8-bit products")
+    loss: float = _number(7.0, 1.0, 20.0, "32-bit passes over the logits, forward and backward")
+    grouped: float = _number(0.8, 0.3, 1.0, "rate of the experts' grouped products over that of one product")
+    permute: float = _number(8.0, 1.0, 40.0, "passes over routed tokens to sort and gather them, forward")
+    launch: float = _number(1.0e-4, 1e-6, 2e-3, "seconds to launch one layer's kernels, forward")
+    launch_moe: float = _number(3.0e-4, 1e-6, 3e-3, "further seconds for one layer with experts, forward")
+    fused: float = _number(0.5, 0.2, 1.0, "memory passes, casts and launches of a tuned stack over those of a common one")
+    link_in: float = _number(0.6, 0.3, 1.0, "rate of collectives over the links inside a domain, of their nominal one")
+    link_out: float = _number(0.6, 0.15, 1.0, "rate of collectives between domains, of the nominal one")
+    latency_in: float = _number(1.5e-5, 1e-6, 1e-4, "seconds a collective inside a domain takes at least")
+    latency_out: float = _number(3e-5, 1e-6, 4e-4, "seconds a hop of a collective between domains takes at least")
+    tp_exposed: float = _number(0.8, 0.1, 1.0, "share of tensor parallel traffic that modern software leaves exposed")
+    tp_tuned: float = _number(0.4, 0.05, 1.0, "the same where a tuned stack cuts products to overlap them")
+    dp_exposed: float = _number(0.1, 0.01, 1.0, "share of gradient traffic that overlap never hides")
+    fsdp_exposed: float = _number(0.2, 0.01, 1.0, "share of the traffic of sharded weights that overlap never hides")
+    ep_exposed: float = _number(0.7, 0.1, 1.0, "share of expert parallel traffic that is exposed")
+    pp_exposed: float = _number(1.0, 0.1, 4.0, "cost of passing activations between stages over their bare transfer")
+    optimizer: float = _number(1.0, 0.5, 6.0, "memory passes of the optimizer over its minimum")
+    jitter: float = _number(0.005, 0.0005, 0.05, "share by which a doubling of the domains slows a step")
+    fixed: float = _number(0.01, 0.001, 0.2, "seconds a step takes besides (data, norms, logs)")
+
+
+def starts() -> Coefficients:
+    """The values from which a fit begins."""
+    return Coefficients(**{item.name: item.metadata["start"] for item in fields(Coefficients)})
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Fitted coefficients, the width of the interval, and where both come from."""
+
+    coefficients: Coefficients
+    low: float
+    high: float
+    """Ends of the 80% interval of measured over predicted step time, for a well-described run."""
+    provenance: dict[str, object]
+
+
+@cache
+def calibration() -> Calibration:
+    """The committed calibration."""
+    data = json.loads(files("danlu.planner").joinpath("calibration.json").read_text(encoding="utf-8"))
+    return Calibration(
+        Coefficients(**data["coefficients"]), data["interval"]["low"], data["interval"]["high"], data["provenance"]
+    )

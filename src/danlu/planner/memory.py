@@ -1,0 +1,111 @@
+"""Memory of the fullest chip in training, by part."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from danlu.planner.cases import Array, Cases
+from danlu.planner.compute import expert_tensor_parallel, routed
+from danlu.planner.step import expert_replicas, local_params
+
+GIB = 2.0**30
+MEMORY_PARTS = ("weights", "gradients", "optimizer", "activations", "logits", "buffers", "fragmentation")
+"""Parts of a chip's memory, in the order in which they are shown."""
+TIGHT = 0.92
+"""Share of the memory above which a plan is called tight."""
+
+
+@dataclass(frozen=True)
+class MemoryModel:
+    """What no formula gives and published figures teach."""
+
+    fixed: float
+    """Bytes of the driver's context, of communication libraries and of libraries' workspaces."""
+    fixed_old: float
+    """The same for Megatron-DeepSpeed of 2021-22, whose logs print what the driver reports."""
+    fragmentation: float
+    """Share of the activations that the allocator loses."""
+    logit_bytes: float
+    """Bytes a logit that the loss keeps at once: the 16-bit one, its 32-bit copy and gradient."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of the fullest chip, in all and by part; arrays (n,)."""
+
+    total: Array
+    parts: dict[str, Array]
+
+
+def activation_bytes(cases: Cases, recompute: Array) -> Array:
+    """Bytes that one average layer keeps of one micro-batch for its backward pass, at a level of recomputation.
+
+    Korthikanti et al. 2022, section 4 (34 s b h + 5 a s^2 b for a GPT layer), with the widths of gated networks,
+    grouped heads and experts, without dropout masks; fused attention keeps no scores.
+    """
+    size, tp = cases.weight_bytes, cases.tp
+    cut = np.where(cases.sequence_parallel > 0, tp, 1.0)
+    share = cases.moe_layers / cases.layers
+    value = cases.heads * cases.v_dim
+    heads = cases.heads * cases.qk_dim + cases.kv_width + value
+    gated = cases.ffn_matrices
+    inner = (1 - share) * cases.ffn + share * cases.shared_ffn
+    outward = routed(cases) / cases.tokens  # experts that a token of this rank passes through
+    inner_routed = share * outward * cases.expert_ffn / expert_tensor_parallel(cases)
+    moved = share * outward * cases.hidden
+    scores = np.where(cases.unfused > 0, 5.0 * cases.heads * cases.seq_len / tp, 0.0)
+    everything = size * (4 * cases.hidden / cut + heads / tp + gated * (inner / tp + inner_routed) + 2 * moved) + scores
+    products = size * (
+        2 * cases.hidden / cut + heads / tp + (gated - 1) * (inner / tp + inner_routed) + np.where(share > 0, moved, 0)
+    )
+    selective = np.where(cases.unfused > 0, everything - scores, products)
+    full = size * cases.hidden / cut
+    again = np.maximum(recompute - 1, 0.0)
+    return cases.tokens * np.where(recompute >= 1, again * full + (1 - again) * selective, everything)
+
+
+def memory(cases: Cases, model: MemoryModel) -> Memory:
+    """Memory of the fullest chip of every case."""
+    common, experts = local_params(cases)
+    group = np.minimum(cases.shard_group, cases.dp) * cases.cp
+    copies = expert_replicas(cases)
+    stage = cases.sharding
+
+    def held(size: Array | float, sharded: Array) -> Array:
+        return size * (common / np.where(sharded, group, 1.0) + experts / np.where(sharded, copies, 1.0))
+
+    wide = cases.weight_bytes == 4
+    per_layer = (common + experts) / np.ceil(cases.layers / cases.pp)
+    gathered = np.where(stage >= 3, 2 * cases.weight_bytes * per_layer, 0.0)
+    weights = held(cases.weight_bytes, stage >= 3) + gathered
+    gradient = np.where(cases.fp32_gradients > 0, 4.0, cases.weight_bytes)
+    gradients = held(gradient, stage >= 2) + np.where(stage >= 3, cases.weight_bytes * per_layer, 0.0)
+    optimizer = held(np.where(wide, 8.0, 12.0), stage >= 1)
+
+    micro = cases.micro_batches
+    in_flight = np.minimum(cases.pp, micro)
+    interleaved = 1 + (cases.pp - 1) / (cases.pp * cases.vpp)
+    in_flight = np.where(cases.vpp > 1, np.minimum(cases.pp * interleaved, micro), in_flight)
+    kept = activation_bytes(cases, cases.recompute)
+    working = np.where(cases.recompute > 0, activation_bytes(cases, np.zeros(1)), 0.0)
+    stage_layers = np.ceil(cases.layers / cases.pp)
+    first = stage_layers * kept * in_flight + working
+    last = stage_layers * kept + working
+    logits = cases.tokens * cases.vocab / cases.tp * model.logit_bytes
+    logits_lead = last + logits > first
+    one_stage = cases.pp == 1
+    activations = np.where(one_stage, last, np.where(logits_lead, last, first))
+    shown_logits = np.where(one_stage | logits_lead, logits, 0.0)
+    fixed = np.where(cases.deepspeed > 0, model.fixed_old, model.fixed)
+    lost = model.fragmentation * (activations + shown_logits)
+    parts = {
+        "weights": weights,
+        "gradients": gradients,
+        "optimizer": optimizer,
+        "activations": activations,
+        "logits": shown_logits,
+        "buffers": fixed + 0 * cases.tokens,
+        "fragmentation": lost,
+    }
+    total = sum(parts.values(), np.zeros(()))
+    return Memory(total, {name: np.broadcast_to(part, total.shape) for name, part in parts.items()})

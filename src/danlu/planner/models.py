@@ -1,0 +1,230 @@
+"""Named models, and shapes from a Hugging Face config.json."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from danlu.common.errors import DanluError
+from danlu.common.files import read_json
+from danlu.common.strict import from_mapping
+from danlu.planner.shape import Experts, LatentAttention, ModelShape, dense_shape
+
+
+@dataclass(frozen=True)
+class NamedModel:
+    """A published model."""
+
+    shape: ModelShape
+    aliases: tuple[str, ...]
+    published: int
+    """Parameters that its authors or its checkpoint give."""
+    exact: bool
+    """The published count is that of a checkpoint, to the last parameter; a rounded one otherwise."""
+    source: str
+    tolerance: float = 0.001
+    """How far the shape's count may lie from a published one that is not exact, as a share; above a thousandth only
+    where the source prints a round number, as the note says."""
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its name here."""
+        return self.shape.name
+
+
+@cache
+def named_models() -> dict[str, NamedModel]:
+    """All named models by name, in the file's order."""
+    text = files("danlu.planner").joinpath("models.toml").read_text(encoding="utf-8")
+    found = {}
+    for entry in tomllib.loads(text)["model"]:
+        where = f"models.toml, {entry['name']}"
+        shape = from_mapping(ModelShape, {"name": entry["name"], **entry["shape"]}, where)
+        found[shape.name] = NamedModel(
+            shape,
+            tuple(entry.get("aliases", ())),
+            entry["published"],
+            entry["exact"],
+            entry["source"],
+            entry.get("tolerance", 0.001),
+            entry.get("note", ""),
+        )
+    return found
+
+
+def find_model(name: str) -> NamedModel:
+    """The named model, by its name or an alias; case, spaces, hyphens and underscores do not matter.
+
+    Raises:
+        DanluError: no such model; the nearest names are in the remedy.
+    """
+    found = lookup(name)
+    if found:
+        return found
+    known = {_plain(label): label for model in named_models().values() for label in (model.name, *model.aliases)}
+    near = [known[key] for key in difflib.get_close_matches(_plain(name), known, n=4, cutoff=0.5)]
+    hint = f"Nearest: {', '.join(near)}." if near else f"There are {', '.join(list(named_models())[:12])} and others."
+    raise DanluError(
+        f"there is no model '{name}' in the catalogue.",
+        f"{hint} Or give a config.json, or a size such as 7B.",
+    )
+
+
+def lookup(name: str) -> NamedModel | None:
+    """The named model, or None."""
+    return _index().get(_plain(name))
+
+
+def model_shape(text: str) -> ModelShape:
+    """A shape from what a person writes: a name, a path of a config.json or of its folder, or a size such as `7B`.
+
+    Raises:
+        DanluError: none of these.
+    """
+    path = Path(text)
+    if text.endswith(".json") or (path / "config.json").is_file():
+        return read_config(path if path.is_file() else path / "config.json")
+    named = lookup(text)
+    if named:
+        return named.shape
+    size = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([MBT])\s*", text, re.IGNORECASE)
+    if size:
+        scale = {"m": 1e6, "b": 1e9, "t": 1e12}[size[2].lower()]
+        return dense_shape(float(size[1]) * scale)
+    return find_model(text).shape
+
+
+def read_config(path: Path) -> ModelShape:
+    """The shape that a Hugging Face config.json describes.
+
+    Raises:
+        DanluError: the file cannot be read, or lacks what a shape needs.
+    """
+    config = read_json(path)
+    if not isinstance(config, dict):
+        raise DanluError(f"{path} is not a model's configuration.", "Give the config.json of a decoder-only model.")
+    inner = config.get("text_config")
+    return shape_from_config(inner if isinstance(inner, dict) else config, name=path.parent.name or path.stem)
+
+
+_KEYS = {
+    "layers": ("num_hidden_layers", "n_layer", "num_layers", "n_layers"),
+    "hidden": ("hidden_size", "n_embd", "d_model"),
+    "heads": ("num_attention_heads", "n_head", "n_heads"),
+    "vocab": ("vocab_size", "padded_vocab_size"),
+}
+_PLAIN_FFN = {"gpt2", "bloom", "opt", "gpt_neox", "falcon", "mpt", "nemotron", "phi"}
+_LAYER_NORM = {"gpt2", "bloom", "opt", "gpt_neox", "falcon", "mpt", "nemotron", "dbrx", "phi"}
+_BIASED = {"gpt2", "bloom", "opt", "gpt_neox", "phi"}
+_TIED_BY_DEFAULT = {"gpt2", "bloom", "opt", "gemma", "gemma2", "mpt", "falcon"}
+
+
+def shape_from_config(config: Mapping[str, Any], name: str) -> ModelShape:
+    """The shape that the keys of a Hugging Face configuration give.
+
+    Raises:
+        DanluError: a key is missing or not a number.
+    """
+    kind = str(config.get("model_type", ""))
+    sizes = {field: _number(config, keys, name) for field, keys in _KEYS.items()}
+    hidden, heads = sizes["hidden"], sizes["heads"]
+    kv_heads = config.get("num_key_value_heads") or config.get("multi_query_group_num") or heads
+    if kind == "falcon" and not config.get("new_decoder_architecture"):
+        kv_heads = 1 if config.get("multi_query") else heads
+    elif kind == "falcon":
+        kv_heads = config.get("num_kv_heads", heads)
+    ffn = next(
+        (config[key] for key in ("intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size") if config.get(key)),
+        4 * hidden,
+    )
+    biased = kind in _BIASED
+    qkv_bias = biased or kind == "qwen2" or kind == "qwen2_moe" or bool(config.get("attention_bias"))
+    qkv_bias = qkv_bias or bool(config.get("add_qkv_bias"))
+    shape = ModelShape(
+        name=name,
+        layers=sizes["layers"],
+        hidden=hidden,
+        heads=heads,
+        kv_heads=int(kv_heads),
+        head_dim=int(config.get("head_dim") or hidden // heads),
+        ffn=int(ffn),
+        vocab=sizes["vocab"],
+        ffn_matrices=2 if kind in _PLAIN_FFN else 3,
+        tied=bool(config.get("tie_word_embeddings", kind in _TIED_BY_DEFAULT)),
+        positions=_positions(config, kind),
+        norm="layer" if kind in _LAYER_NORM else "rms",
+        norms_per_layer=4 if kind in ("gemma2", "gemma3_text") else 2,
+        embedding_norm=kind == "bloom",
+        qk_norm=kind in ("qwen3", "qwen3_moe", "gemma3_text"),
+        qkv_bias=qkv_bias,
+        out_bias=biased or (bool(config.get("attention_bias")) and kind not in ("glm4", "deepseek_v3")),
+        ffn_bias=biased or bool(config.get("mlp_bias")),
+    )
+    if config.get("kv_lora_rank"):
+        shape = replace(
+            shape,
+            mla=LatentAttention(
+                q_rank=int(config.get("q_lora_rank") or 0),
+                kv_rank=int(config["kv_lora_rank"]),
+                nope_dim=int(config["qk_nope_head_dim"]),
+                rope_dim=int(config["qk_rope_head_dim"]),
+                v_dim=int(config["v_head_dim"]),
+            ),
+        )
+    experts = _experts(config, kind, shape)
+    return replace(shape, moe=experts) if experts else shape
+
+
+def _experts(config: Mapping[str, Any], kind: str, shape: ModelShape) -> Experts | None:
+    count = next((config[k] for k in ("num_experts", "num_local_experts", "n_routed_experts") if config.get(k)), 0)
+    if not count:
+        return None
+    active = config.get("num_experts_per_tok") or config.get("experts_per_token") or config.get("moe_topk")
+    if not active:
+        raise DanluError(
+            f"the configuration of {shape.name} does not say how many experts a token passes through.",
+            "Add num_experts_per_tok.",
+        )
+    width = int(config.get("moe_intermediate_size") or shape.ffn)
+    shared = int(config.get("shared_expert_intermediate_size") or int(config.get("n_shared_experts") or 0) * width)
+    dense = int(config.get("first_k_dense_replace") or 0) + len(config.get("mlp_only_layers") or ())
+    return Experts(
+        count=int(count),
+        active=int(active),
+        ffn=width,
+        shared_ffn=shared,
+        dense_layers=dense,
+        router_bias=kind in ("deepseek_v3", "gpt_oss", "kimi_k2", "glm4_moe"),
+        shared_gate=kind == "qwen2_moe",
+    )
+
+
+def _positions(config: Mapping[str, Any], kind: str) -> int:
+    if kind == "gpt2":
+        return int(config.get("n_positions", 1024))
+    if kind == "opt":
+        return int(config["max_position_embeddings"]) + 2  # OPT keeps two rows before the first position
+    return 0
+
+
+def _number(config: Mapping[str, Any], keys: tuple[str, ...], name: str) -> int:
+    for key in keys:
+        value = config.get(key)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    raise DanluError(f"the configuration of {name} has no {keys[0]}.", "Give the config.json of a decoder-only model.")
+
+
+@cache
+def _index() -> dict[str, NamedModel]:
+    return {_plain(label): model for model in named_models().values() for label in (model.name, *model.aliases)}
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_\-]+", "", name.lower())

@@ -1,0 +1,72 @@
+"""What a training framework does, as far as it changes time and memory: kernels, overlap, buffers."""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Attention = Literal["unfused", "early", "portable", "native"]
+
+
+@dataclass(frozen=True)
+class Software:
+    """Traits of a framework."""
+
+    name: str
+    attention: Attention = "native"
+    """`unfused` writes the scores to memory (before FlashAttention, 2022); `early` is a first-generation fused kernel;
+    `portable` is one written for the chip's predecessor (FlashAttention-2 on Hopper and later); `native` the chip's."""
+    tuned: bool = False
+    """The chip vendor's own stack in its benchmark recipe: fused kernels, graphs, overlapped tensor parallelism."""
+    overlap_dp: bool = True
+    """Gradients travel during the backward pass."""
+    overlap_tp: bool = True
+    """Part of the tensor parallel traffic hides behind matrix products."""
+    sequence_parallel: bool = True
+    fp32_gradients: bool = True
+    """Gradients are summed and sent in 32 bits when weights are 16 bits wide."""
+    deepspeed: bool = False
+    """Megatron-DeepSpeed of 2021-22: every tensor parallel rank sends whole activations to the next stage, and memory
+    is what the driver reports, with large fixed buffers."""
+
+
+MODERN = Software("modern")
+"""The default: fused attention, overlap, sequence parallelism, as Megatron-Core and MindSpeed do."""
+
+_LEGACY = Software(
+    "legacy Megatron",
+    attention="unfused",
+    overlap_dp=False,
+    overlap_tp=False,
+    sequence_parallel=False,
+    fp32_gradients=False,
+)
+_TUNED = r"megatron.?bridge|nemo|mlperf|transformer.?engine|maxtext|optimum|primus"
+_OWN_KERNELS = r"nanochat|mindspeed|megatron"
+
+
+def software_for(framework: str, vendor: str, released: int, precision: str) -> Software:
+    """The traits of a framework by its printed name; `MODERN` where it says nothing.
+
+    Megatron-LM and Megatron-DeepSpeed before FlashAttention are told from later ones by chip and arithmetic: fp16, or
+    chips of 2020 and before.
+
+    Args:
+        vendor: the chip's.
+        released: the chip's year.
+        precision: the arithmetic's name.
+    """
+    words = framework.lower()
+    old = precision == "fp16" or released <= 2020
+    if re.search(r"megatron.?deepspeed", words) and old:
+        return replace(_LEGACY, name=framework, deepspeed=True)
+    if re.search(r"megatron.?lm|^megatron$", words) and old and "mindspeed" not in words:
+        return replace(_LEGACY, name=framework)
+    name = framework or "modern"
+    if re.search(_TUNED, words):
+        return Software(name, tuned=True)
+    if re.search(r"foundry|mosaic", words):
+        return Software(name, attention="early", overlap_tp=False, fp32_gradients=False)
+    portable = vendor == "NVIDIA" and released >= 2022 and not re.search(_OWN_KERNELS, words)
+    return Software(
+        name, attention="portable" if portable else "native", overlap_tp=not re.search(r"torchtitan|fsdp|lit-gpt", words)
+    )
