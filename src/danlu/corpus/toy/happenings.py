@@ -178,7 +178,7 @@ def gives(s: Story, p: Part) -> None:
     s.together(p.x, p.y)
     if t is not None and p.y is not None:
         t.held(p.y)
-        t.giver = p.x
+        t.gifts.add((p.x, p.y))
 
 
 def two_together(s: Story, p: Part) -> None:
@@ -277,7 +277,7 @@ def grants(s: Story, p: Part) -> None:
         x, t, y = s.asked
         if t is not None and x is not None:
             t.held(x)
-            t.giver = y
+            t.gifts.add((y, x))
 
 
 def refuses(s: Story, p: Part) -> None:
@@ -509,7 +509,7 @@ def is_grateful(s: Story, p: Part) -> None:
     t = _item(p)
     s.holds(p.y, t)
     if t is not None and t.known:
-        s.need(t.giver is not None and t.giver is p.x, "no gift")
+        s.need((p.x, p.y) in t.gifts, "no gift")
 
 
 _OF_THEIR_OWN: tuple[Callable[[Story, Part], None], ...] = (

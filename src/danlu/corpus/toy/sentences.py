@@ -418,12 +418,20 @@ def plain_start(sentence: str, language: Language) -> str:
 _NAMES = tuple(person.en for person in PEOPLE)
 
 
-@lru_cache(maxsize=65536)
+LONGEST = 400
+"""Letters; the language's own sentences are shorter. What is longer is not read, nor looked at beyond that."""
+
+
 def read(sentence: str, language: Language) -> Reading | None:
     """What a sentence tells, in itself; None: the language has no such sentence.
 
     A capital where none belongs, a lower-case start, an adverb before what takes none: all that is no sentence either.
     """
+    return _read(sentence, language) if len(sentence) <= LONGEST else None
+
+
+@lru_cache(maxsize=16384)
+def _read(sentence: str, language: Language) -> Reading | None:
     rest, time, lead = sentence, None, False
     for words, name in _TIMES[language].items():
         if rest.startswith(words):
@@ -453,12 +461,16 @@ def read(sentence: str, language: Language) -> Reading | None:
     return Reading(time, lead, skeleton.values, tuple(meanings))
 
 
-@lru_cache(maxsize=65536)
 def familiarity(sentence: str, language: Language) -> float:
     """How far a sentence that cannot be read resembles the language: the share of its pairs of words that occur there.
 
     A heuristic for partial credit, in [0, 1].
     """
+    return _familiarity(sentence[:LONGEST], language)
+
+
+@lru_cache(maxsize=16384)
+def _familiarity(sentence: str, language: Language) -> float:
     for words in (*_TIMES[language], *_LEADS[language]):
         if sentence.startswith(words):
             sentence = sentence[len(words) :]

@@ -36,7 +36,7 @@ class Figure:
 class Item:
     """A thing of a story. It is held, or lies somewhere, or is gone, or nothing is known of it."""
 
-    __slots__ = ("about", "giver", "gone", "holder", "known", "place", "spot")
+    __slots__ = ("about", "gifts", "gone", "holder", "known", "place", "spot")
 
     def __init__(self, about: Description, *, known: bool = True) -> None:
         self.about = about
@@ -45,16 +45,17 @@ class Item:
         self.holder: Figure | None = None
         self.place: Place | None = None
         self.spot: Spot | None = None
-        self.giver: Figure | None = None
+        self.gifts: set[tuple[Figure | None, Figure]] = set()
+        """Who has given it to whom."""
         self.gone = False
 
     def held(self, holder: Figure) -> None:
         """From now on somebody has it."""
-        self.known, self.gone, self.holder, self.place, self.spot, self.giver = True, False, holder, None, None, None
+        self.known, self.gone, self.holder, self.place, self.spot = True, False, holder, None, None
 
     def laid(self, place: Place | None, spot: Spot | None) -> None:
         """From now on it lies somewhere."""
-        self.known, self.gone, self.holder, self.place, self.spot, self.giver = True, False, None, place, spot, None
+        self.known, self.gone, self.holder, self.place, self.spot = True, False, None, place, spot
 
     def end(self) -> None:
         """From now on it is no more."""
