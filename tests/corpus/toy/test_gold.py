@@ -92,7 +92,7 @@ def test_what_contradicts_the_story(sentence: str, problem: str) -> None:
         "Mia ate the apple. She was not hungry any more.",
         "Tom went to the kitchen. Mia was there too. Tom liked Mia's ball.",
         "It began to rain. Tom ran to the library. The sun came out. Tom went to the park.",
-        'Tom went to the kitchen. Tom asked Mia, "Can I have the ball?" "Yes, here you are," said Mia. Tom kicked the ball.',
+        'Tom went to the kitchen. He asked Mia, "Can I have the ball?" "Yes, here you are," said Mia. Tom kicked it.',
     ],
 )
 def test_what_follows_from_the_story(sentences: str) -> None:
@@ -172,7 +172,7 @@ def test_a_longer_and_longer_beginning_scores_more_and_more() -> None:
             if len(scores) > 5:
                 assert scores[-1] == 1.0
                 assert scores[-1] > scores[len(scores) // 2] > scores[0]
-                assert scores[0] < 0.4
+                assert scores[0] < (0.4 if example.instruction.kind == "story" else 0.7)
 
 
 def test_random_damage_lowers_the_score_step_by_step() -> None:
