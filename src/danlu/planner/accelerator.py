@@ -117,6 +117,11 @@ def _rate(chip: Chip, name: str, peak: float, assumed: list[str]) -> float:
     return share * peak
 
 
+_MATRIX_ENGINES = ("Google", "Huawei", "Intel", "AWS")
+"""Vendors whose chips multiply in few large systolic arrays at a fixed clock, which come nearer to their peak than
+chips of many small units under a power limit."""
+
+
 @cache
 def _share(vendor: str, released: int, name: str) -> tuple[float, str]:
     """Measured rate over peak: of the vendor's chips nearest in time, of the vendor's, or of all."""
@@ -131,6 +136,10 @@ def _share(vendor: str, released: int, name: str) -> tuple[float, str]:
     if own:
         nearest = [share for distance, share in own if distance == own[0][0]]
         return statistics.median(nearest), f"median of {vendor}'s measured chips nearest in time"
+    if vendor in _MATRIX_ENGINES:
+        kin = [share for maker, _, share in shares if maker in _MATRIX_ENGINES]
+        if kin:
+            return statistics.median(kin), "median of the measured chips with large matrix engines"
     if shares:
         return statistics.median(share for *_, share in shares), "median of all measured chips"
     return 0.75, "nothing measured"

@@ -4,6 +4,10 @@ import json
 from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib.resources import files
+from typing import Any
+
+from danlu.common.strict import from_mapping
+from danlu.planner.memory_model import MemoryModel
 
 
 def _number(start: float, low: float, high: float, words: str) -> float:
@@ -51,20 +55,37 @@ def starts() -> Coefficients:
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """Fitted coefficients, the width of the interval, and where both come from."""
+class Interval:
+    """The middle 80% of measured over predicted step time."""
 
-    coefficients: Coefficients
     low: float
     high: float
-    """Ends of the 80% interval of measured over predicted step time, for a well-described run."""
-    provenance: dict[str, object]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Fitted coefficients, the widths of the intervals, and where they come from."""
+
+    coefficients: Coefficients
+    memory: MemoryModel
+    described: Interval
+    """Of a dense model whose layout and batch are given."""
+    assumed: Interval
+    """Of one whose layout, batch or shape had to be filled in."""
+    experts: Interval
+    """Of a mixture of experts."""
+    provenance: dict[str, Any]
+    """What was fitted on what, and the errors of the cross-validation."""
+
+
+def calibration_from(data: dict[str, Any]) -> Calibration:
+    """A calibration from its JSON form."""
+    return from_mapping(Calibration, data, "calibration.json")
 
 
 @cache
 def calibration() -> Calibration:
     """The committed calibration."""
-    data = json.loads(files("danlu.planner").joinpath("calibration.json").read_text(encoding="utf-8"))
-    return Calibration(
-        Coefficients(**data["coefficients"]), data["interval"]["low"], data["interval"]["high"], data["provenance"]
+    return calibration_from(
+        json.loads(files("danlu.planner").joinpath("calibration.json").read_text(encoding="utf-8"))
     )

@@ -6,27 +6,14 @@ import numpy as np
 
 from danlu.planner.cases import Array, Cases
 from danlu.planner.compute import expert_tensor_parallel, routed
+from danlu.planner.memory_model import MemoryModel
 from danlu.planner.step import expert_replicas, local_params
 
 GIB = 2.0**30
 MEMORY_PARTS = ("weights", "gradients", "optimizer", "activations", "logits", "buffers", "fragmentation")
 """Parts of a chip's memory, in the order in which they are shown."""
-TIGHT = 0.92
+TIGHT = 0.85
 """Share of the memory above which a plan is called tight."""
-
-
-@dataclass(frozen=True)
-class MemoryModel:
-    """What no formula gives and published figures teach."""
-
-    fixed: float
-    """Bytes of the driver's context, of communication libraries and of libraries' workspaces."""
-    fixed_old: float
-    """The same for Megatron-DeepSpeed of 2021-22, whose logs print what the driver reports."""
-    fragmentation: float
-    """Share of the activations that the allocator loses."""
-    logit_bytes: float
-    """Bytes a logit that the loss keeps at once: the 16-bit one, its 32-bit copy and gradient."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +74,8 @@ def memory(cases: Cases, model: MemoryModel) -> Memory:
     interleaved = 1 + (cases.pp - 1) / (cases.pp * cases.vpp)
     in_flight = np.where(cases.vpp > 1, np.minimum(cases.pp * interleaved, micro), in_flight)
     kept = activation_bytes(cases, cases.recompute)
-    working = np.where(cases.recompute > 0, activation_bytes(cases, np.zeros(1)), 0.0)
+    # While a layer is computed again, what it keeps and the gradients of that are there together.
+    working = np.where(cases.recompute > 0, 2 * activation_bytes(cases, np.zeros(1)), 0.0)
     stage_layers = np.ceil(cases.layers / cases.pp)
     first = stage_layers * kept * in_flight + working
     last = stage_layers * kept + working
@@ -96,7 +84,10 @@ def memory(cases: Cases, model: MemoryModel) -> Memory:
     one_stage = cases.pp == 1
     activations = np.where(one_stage, last, np.where(logits_lead, last, first))
     shown_logits = np.where(one_stage | logits_lead, logits, 0.0)
-    fixed = np.where(cases.deepspeed > 0, model.fixed_old, model.fixed)
+    flat = (cases.deepspeed > 0) & (cases.fp32_gradients > 0)
+    gradients = gradients + np.where(flat, (model.copies_deepspeed - 2) * (common + experts), 0.0)
+    buffers = (cases.deepspeed > 0) & ~flat & (stage >= 1)
+    fixed = np.where(buffers, model.fixed_deepspeed, model.fixed)
     lost = model.fragmentation * (activations + shown_logits)
     parts = {
         "weights": weights,
@@ -109,3 +100,9 @@ def memory(cases: Cases, model: MemoryModel) -> Memory:
     }
     total = sum(parts.values(), np.zeros(()))
     return Memory(total, {name: np.broadcast_to(part, total.shape) for name, part in parts.items()})
+
+
+def fits(cases: Cases, model: MemoryModel, need: Memory) -> Array:
+    """Where the memory suffices (booleans, n)."""
+    usable = np.where(cases.deepspeed > 0, model.usable_deepspeed, model.usable)
+    return np.asarray(need.total <= usable * cases.memory)

@@ -250,8 +250,8 @@ class ModelShape:
 def dense_shape(params: float, vocab: int = 128256, name: str = "") -> ModelShape:
     """A plausible dense model of about so many parameters, where only the number is known.
 
-    Heads of 128, gated feed-forward of 3.5 hidden widths, 8 key and value heads, hidden about 128 a layer at 2B and up
-    (the trend of Llama 3's three sizes); the width is the multiple of 128 that comes nearest.
+    Heads of 128 in eights from 4096 on, so that they can be cut, gated feed-forward of 3.5 hidden widths, 8 key and value heads, hidden about 128 a layer at 2B and up
+    (the trend of Llama 3's three sizes); the width is the multiple that comes nearest.
 
     Raises:
         DanluError: fewer than a million parameters.
@@ -263,7 +263,8 @@ def dense_shape(params: float, vocab: int = 128256, name: str = "") -> ModelShap
     small = params < 1.5e8
     unit = 64 if small else 128
     table = vocab if params > 5e8 else min(vocab, 32000)
-    for hidden in range(unit, 65536 + 1, unit):
+    widths = [*range(unit, 2048, unit), *range(2048, 4096, 512), *range(4096, 65536 + 1, 1024)]
+    for hidden in widths:
         layers = max(2, round(hidden / 128 if hidden < 16384 else 126 * hidden / 16384))
         head = 64 if small else 128
         heads = hidden // head

@@ -58,7 +58,7 @@ def software_for(framework: str, vendor: str, released: int, precision: str) -> 
     words = framework.lower()
     old = precision == "fp16" or released <= 2020
     if re.search(r"megatron.?deepspeed", words) and old:
-        return replace(_LEGACY, name=framework, deepspeed=True)
+        return replace(_LEGACY, name=framework, deepspeed=True, fp32_gradients=precision == "bf16")
     if re.search(r"megatron.?lm|^megatron$", words) and old and "mindspeed" not in words:
         return replace(_LEGACY, name=framework)
     name = framework or "modern"

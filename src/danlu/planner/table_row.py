@@ -35,6 +35,10 @@ class ReadRow:
     layout: Layout | None
     """None where the row names no degree of parallelism: the search chooses."""
     recompute: Recompute | None
+    sharding_open: bool
+    """The row does not say what is sharded."""
+    unsure: bool
+    """Shape, layout or batch had to be filled in."""
     assumed: tuple[str, ...]
 
 
@@ -67,16 +71,20 @@ def read_row(row: Row) -> ReadRow:
         seq_len = DEFAULT_SEQ_LEN
         assumed.append(f"seq_len {seq_len}")
     layout, recompute = _layout(row, shape, chips, software, assumed)
+    unsure = layout is None or any(word.startswith(("shape", "experts", "seq_len", "micro")) for word in assumed)
     batch = _whole(row, "global_batch_seqs")
-    tokens = _number(row, "global_batch_tokens")
+    tokens = number(row, "global_batch_tokens")
     if batch is None and tokens:
         batch = max(1, round(tokens / seq_len))
     if batch is None:
         replica = layout.dp * layout.micro_batch if layout else 1
         batch = max(1, round(TOKENS_PER_CHIP * chips / seq_len / replica)) * replica
         assumed.append(f"batch {batch} sequences")
+        unsure = True
+    is_open = not (row.get("sharding") or "").strip()
     return ReadRow(
-        shape, chip, machine, precision, software, chips, seq_len, batch, layout, recompute, tuple(assumed)
+        shape, chip, machine, precision, software, chips, seq_len, batch, layout, recompute, is_open, unsure,
+        tuple(assumed),
     )
 
 
@@ -103,7 +111,7 @@ def _chip(row: Row) -> tuple[Chip, float | None]:
     name = (row.get("chip") or "").strip()
     if not name:
         raise DanluError("the row names no chip.", "Give the chip's name, such as H100.")
-    gib = _number(row, "chip_mem_gb")
+    gib = number(row, "chip_mem_gb")
     if gib:
         for each in (f"{name} SXM {gib:g}GB", f"{name} {gib:g}GB"):
             try:
@@ -117,7 +125,7 @@ def _shape(row: Row, assumed: list[str]) -> ModelShape:
     name = (row.get("model") or "").strip()
     short = re.sub(r"[ -](instruct|chat|base|pretrain|sft|pt)\b.*$", "", name, flags=re.IGNORECASE)
     named = lookup(name) or lookup(short)
-    total, active = _number(row, "params_total_b"), _number(row, "params_active_b")
+    total, active = number(row, "params_total_b"), number(row, "params_active_b")
     layers, hidden = _whole(row, "layers"), _whole(row, "hidden")
     is_moe = (row.get("arch") or "").strip().lower() == "moe" or bool(total and active and active < 0.8 * total)
     if named and not (layers and hidden and (layers, hidden) != (named.shape.layers, named.shape.hidden)):
@@ -241,7 +249,12 @@ def _sharding(row: Row, software: Software, dp: int) -> tuple[Sharding, int]:
     return (0 if software.attention == "unfused" else 1), 0
 
 
-def _number(row: Row, name: str) -> float | None:
+def number(row: Row, name: str) -> float | None:
+    """A number of a row; None where the field is empty or says n/a.
+
+    Raises:
+        DanluError: the field holds something else.
+    """
     text = (row.get(name) or "").strip()
     if not text:
         return None
@@ -254,7 +267,7 @@ def _number(row: Row, name: str) -> float | None:
 
 
 def _whole(row: Row, name: str) -> int | None:
-    value = _number(row, name)
+    value = number(row, name)
     if value is None:
         return None
     if value <= 0 or value != int(value):

@@ -1,0 +1,168 @@
+"""Fitting the step-time model to published runs, with each source left out in turn."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from danlu.common.errors import DanluError
+from danlu.planner.cases import Array, Cases, Job, stack
+from danlu.planner.coefficients import Calibration, Coefficients, Interval, starts
+from danlu.planner.flops import printed_flops
+from danlu.planner.step import step
+from danlu.planner.table import row_job
+from danlu.planner.table_row import number
+
+HUBER = 0.1
+"""Residual (in logs) from which an error counts linearly: one odd row must not bend the model."""
+PRIOR = 0.06
+"""Pull of every coefficient (in logs) towards its first value, beside a group's mean residual."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Rows with a measured pace: what was run, and its seconds a step."""
+
+    jobs: tuple[Job, ...]
+    seconds: Array
+    groups: tuple[str, ...]
+    unsure: tuple[bool, ...]
+    ids: tuple[str, ...]
+
+
+def measured_seconds(row: Mapping[str, str], job: Job) -> float | None:
+    """Seconds a step that a row measured: printed, or from its tokens or FLOPs a second; None where it has none."""
+    tokens = job.batch * job.seq_len
+    chips = job.layout.chips
+    printed = number(row, "step_time_s")
+    if printed:
+        return printed
+    for name, scale in (("tokens_per_s_total", 1), ("tokens_per_s_per_chip", chips)):
+        rate = number(row, name)
+        if rate:
+            return tokens / (rate * scale)
+    rate = number(row, "tflops_per_chip")
+    if rate:
+        flops = printed_flops(job.shape, job.seq_len, row.get("tflops_kind", ""), job.layout)
+        return flops.per_token * tokens / (rate * 1e12 * chips)
+    return None
+
+
+def observe(rows: Sequence[Mapping[str, str]], given: Calibration) -> Observed:
+    """The rows that measured a pace; those that cannot be read are left out."""
+    jobs, seconds, groups, unsure, ids = [], [], [], [], []
+    for row in rows:
+        try:
+            job, read, _ = row_job(row, given)
+            measured = measured_seconds(row, job)
+        except DanluError:
+            continue
+        if measured:
+            jobs.append(job)
+            seconds.append(measured)
+            groups.append(row.get("group", ""))
+            unsure.append(read.unsure)
+            ids.append(row.get("run_id", ""))
+    return Observed(tuple(jobs), np.array(seconds), tuple(groups), tuple(unsure), tuple(ids))
+
+
+def fit_coefficients(observed: Observed, keep: np.ndarray[Any, np.dtype[np.bool_]] | None = None) -> Coefficients:
+    """The coefficients that explain the pace of the kept rows, every group of equal weight.
+
+    Least squares on log(predicted / measured) with a soft threshold, all coefficients in logs within their bounds and
+    drawn weakly to their first values, so that what no row informs stays physical.
+    """
+    chosen = np.ones(len(observed.jobs), dtype=bool) if keep is None else keep
+    cases = _select(stack(observed.jobs), chosen)
+    target = np.log(observed.seconds[chosen])
+    names = np.array(observed.groups)[chosen]
+    sizes = Counter(names.tolist())
+    weight = np.array([1 / np.sqrt(sizes[name]) for name in names.tolist()])
+    items = fields(Coefficients)
+    low, high = (np.log([item.metadata[end] for item in items]) for end in ("low", "high"))
+    start = np.log([getattr(starts(), item.name) for item in items])
+
+    def residuals(theta: Array) -> Array:
+        error = np.log(step(cases, Coefficients(*np.exp(theta).tolist())).seconds) - target
+        soft = np.sign(error) * HUBER * np.sqrt(2 * (np.sqrt(1 + (error / HUBER) ** 2) - 1))
+        return np.concatenate([weight * soft, PRIOR * (theta - start)])
+
+    inside = np.clip(start, low + 1e-3, high - 1e-3)
+    found = least_squares(residuals, inside, bounds=(low, high), max_nfev=100)
+    return Coefficients(*np.exp(found.x).tolist())
+
+
+def leave_one_out(observed: Observed) -> Array:
+    """Predicted seconds of every row by coefficients fitted on the other groups."""
+    names = np.array(observed.groups)
+    cases = stack(observed.jobs)
+    predicted = np.zeros(len(names))
+    for group in dict.fromkeys(observed.groups):
+        out = names == group
+        predicted[out] = step(_select(cases, out), fit_coefficients(observed, ~out)).seconds
+    return predicted
+
+
+def intervals(observed: Observed, predicted: Array, level: float = 0.8) -> tuple[Interval, Interval, Interval]:
+    """The middle `level` of measured over predicted: dense and described, dense and assumed, with experts.
+
+    Rows weigh as one over the square root of their group's number: between every row and every group alike.
+    """
+    sizes = Counter(observed.groups)
+    weight = np.array([1 / np.sqrt(sizes[name]) for name in observed.groups])
+    ratio = observed.seconds / predicted
+    experts = np.array([job.shape.moe is not None for job in observed.jobs])
+    unsure = np.array(observed.unsure)
+    ends = []
+    for chosen in (~experts & ~unsure, ~experts & unsure, experts):
+        tail = (1 - level) / 2
+        low = _quantile(ratio[chosen], weight[chosen], tail)
+        high = _quantile(ratio[chosen], weight[chosen], 1 - tail)
+        ends.append(Interval(low, high))
+    return ends[0], ends[1], ends[2]
+
+
+def group_errors(groups: Sequence[str], measured: Array, predicted: Array) -> dict[str, dict[str, float]]:
+    """By group: n, mean and median of |predicted / measured - 1|, and its mean with sign."""
+    names = np.array(groups)
+    table = {}
+    for group in dict.fromkeys(groups):
+        error = (predicted / measured - 1)[names == group]
+        table[group] = {
+            "n": int(len(error)),
+            "mean": float(np.abs(error).mean()),
+            "median": float(np.median(np.abs(error))),
+            "bias": float(error.mean()),
+        }
+    return table
+
+
+def refit(observed: Observed, given: Calibration) -> tuple[Calibration, dict[str, Any]]:
+    """A new calibration with its cross-validated errors."""
+    coefficients = fit_coefficients(observed)
+    held_out = leave_one_out(observed)
+    described, assumed, experts = intervals(observed, held_out)
+    inside = step(stack(observed.jobs), coefficients).seconds
+    errors = {
+        "held_out": group_errors(observed.groups, observed.seconds, held_out),
+        "in_sample": group_errors(observed.groups, observed.seconds, inside),
+    }
+    fitted = replace(
+        given, coefficients=coefficients, described=described, assumed=assumed, experts=experts
+    )
+    return fitted, errors
+
+
+def _select(cases: Cases, chosen: np.ndarray[Any, np.dtype[np.bool_]]) -> Cases:
+    return Cases(**{item.name: getattr(cases, item.name)[chosen] for item in fields(Cases)})
+
+
+def _quantile(values: Array, weights: Array, share: float) -> float:
+    if not len(values):
+        return 1.0
+    order = np.argsort(values)
+    total = np.cumsum(weights[order]) - weights[order] / 2
+    return float(np.interp(share, total / weights.sum(), values[order]))
