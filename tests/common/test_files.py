@@ -52,6 +52,20 @@ def test_a_full_disk_is_named_plainly(tmp_path: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
+class _CheckpointException(BaseException):
+    """torch's is not an Exception either."""
+
+
+def test_a_full_disk_is_named_whoever_met_it(tmp_path: Path) -> None:
+    words = "ranks:dict_keys([0])\nRuntimeError: [enforce fail at inline_container.cc:671] . unexpected pos 704 vs 598"
+    with (
+        pytest.raises(DanluError, match=r"no space left .* writing .*step-000000007"),
+        writing(tmp_path / "outer"),
+        writing(tmp_path / "step-000000007"),
+    ):
+        raise _CheckpointException(words)
+
+
 def test_other_errors_of_the_system_are_not_swallowed(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="too many"), writing(tmp_path):
         raise OSError(errno.EMFILE, "too many open files")

@@ -1,6 +1,5 @@
 """`danlu VERB ...`: find the verb, run it, and turn whatever goes wrong into plain lines and an exit code."""
 
-import errno
 import importlib
 import os
 import shlex
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from danlu import __version__
 from danlu.common.errors import DanluError
+from danlu.common.files import is_full_disk
 from danlu.common.interrupt import Stopped, stop_at_once
 
 _VERBS = {
@@ -90,7 +90,7 @@ def _verb(name: str) -> Callable[[list[str]], None]:
 
 def _explain(error: BaseException) -> int:
     """Plain lines for an error that no room foresaw."""
-    if _is_full_disk(error):
+    if is_full_disk(error):
         where = f" while writing {error.filename}" if isinstance(error, OSError) and error.filename else ""
         return _say(
             2,
@@ -107,21 +107,6 @@ def _explain(error: BaseException) -> int:
         kept = "Set DANLU_DEBUG=1 and run it again to see the traceback; please report it with that."
     what = f"{type(error).__name__}: {_first_line(error)}"
     return _say(1, f"something went wrong that danlu did not foresee: {what}.", kept)
-
-
-# As the system says it, and as torch's writer of archives does: a short write, and the place it then finds itself at.
-_FULL_DISK = ("No space left on device", "file write failed", "unexpected pos")
-
-
-def _is_full_disk(error: BaseException | None) -> bool:
-    """Whether a full disk is at the bottom of an error; libraries wrap it in errors of their own."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        if any(words in str(error) for words in _FULL_DISK):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _first_line(error: BaseException) -> str:

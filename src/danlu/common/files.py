@@ -15,22 +15,40 @@ from danlu.common.errors import DanluError
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusal to write into a plain error that names the place.
+    """Turn the operating system's refusal to write into a plain error that names the place, whoever was refused.
 
     Raises:
         DanluError: the disk is full, or the place cannot be written.
     """
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except DanluError:  # named already, further in
+        raise
+    except BaseException as error:  # not Exception: torch's CheckpointException is none
+        if is_full_disk(error):
             raise DanluError(
                 f"no space left on the disk while writing {path}.",
                 "Free some space and run the same command again: it continues from the last whole file.",
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+        if isinstance(error, OSError) and error.errno in _REFUSALS:
             raise DanluError(f"cannot write {path}: {error.strerror}.", "Choose another place with --out.") from error
         raise
+
+
+_REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+# As the system says it, and as torch's writer of archives does: a short write, and the place it then finds itself at.
+_FULL_DISK = ("No space left on device", "file write failed", "unexpected pos")
+
+
+def is_full_disk(error: BaseException | None) -> bool:
+    """Whether a full disk is at the bottom of an error; libraries wrap it in errors of their own."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if any(words in str(error) for words in _FULL_DISK):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from danlu.common.errors import DanluError
-from danlu.common.files import writing
+from danlu.common.files import write_atomic
 from danlu.common.strict import from_mapping, to_mapping
 
 
@@ -86,8 +86,7 @@ def read_points(path: Path) -> list[Point]:
 
 
 def append_point(path: Path, point: Point) -> None:
-    """Add one point to `points.jsonl`."""
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(to_mapping(point)) + "\n")
+    """Add one point to `points.jsonl`; the file is written whole, so that neither a kill nor a full disk leaves half a
+    line."""
+    before = path.read_bytes() if path.exists() else b""
+    write_atomic(path, before + json.dumps(to_mapping(point)).encode() + b"\n")

@@ -54,21 +54,30 @@ class Checkpoints:
         final = self.path(step)
         temporary = final.with_name(f".{final.name}.tmp")
         with writing(final):
-            if self.world.is_main:
-                shutil.rmtree(temporary, ignore_errors=True)
-                temporary.mkdir(parents=True)
-            self.world.barrier()
-            _quietly(save, dict(tensors), temporary, self.world)
-            if self.world.is_main:
-                write_json(temporary / _PROGRESS, dict(progress))
-                files = sorted(p for p in temporary.iterdir() if p.is_file())
-                write_json(temporary / _SUMS, {p.name: sha256_file(p) for p in files})
-                shutil.rmtree(final, ignore_errors=True)
-                temporary.rename(final)
-                recent = [s for s in self.steps() if s not in self.pinned]
-                for old in recent[: -self.keep]:
-                    shutil.rmtree(self.path(old), ignore_errors=True)
+            try:
+                self._write(step, temporary, tensors, progress)
+            except BaseException:  # half a checkpoint must not hold the space that a whole one lacked
+                if self.world.is_main:
+                    shutil.rmtree(temporary, ignore_errors=True)
+                raise
         self.world.barrier()
+
+    def _write(self, step: int, temporary: Path, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
+        if self.world.is_main:
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir(parents=True)
+        self.world.barrier()
+        _quietly(save, dict(tensors), temporary, self.world)
+        if self.world.is_main:
+            write_json(temporary / _PROGRESS, dict(progress))
+            files = sorted(p for p in temporary.iterdir() if p.is_file())
+            write_json(temporary / _SUMS, {p.name: sha256_file(p) for p in files})
+            final = self.path(step)
+            shutil.rmtree(final, ignore_errors=True)
+            temporary.rename(final)
+            recent = [s for s in self.steps() if s not in self.pinned]
+            for old in recent[: -self.keep]:
+                shutil.rmtree(self.path(old), ignore_errors=True)
 
     def load(self, step: int, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         """Fill `tensors` in place from a checkpoint and return the values beside them.
