@@ -11,10 +11,8 @@ from danlu.planner.outlook.growth import doubling_months, yearly_factor
 from danlu.planner.outlook.said import Said, same
 from danlu.planner.outlook.shares import feasible
 
-Verdict = Literal[
-    "consistent", "only with another base", "does not add up", "mislabelled", "impossible", "outdated", "computed"
-]
-"""What the arithmetic says: the figures agree; they agree once an unstated year is supplied; they disagree; the figures
+Verdict = Literal["consistent", "conditional", "does not add up", "mislabelled", "impossible", "outdated", "computed"]
+"""What the arithmetic says: the figures agree; they agree only on a condition that the lines name; they disagree; they
 stand but not for what they are said of; no such thing can be; it was or has become untrue; or nothing was claimed to
 compare with."""
 
@@ -144,7 +142,7 @@ def _other_base(
         )
     )
     figures["end if applied from the first year"] = wrong
-    return Check("only with another base", tuple(lines), figures)
+    return Check("conditional", tuple(lines), figures)
 
 
 def project(first: str, percent: str, year: int, last_year: int, stated: str | None = None) -> Check:

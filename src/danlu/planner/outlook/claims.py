@@ -5,12 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 
 from danlu.common.strict import from_mapping
 from danlu.hardware.catalogue import all_chips
 from danlu.planner.dates import first_day
 from danlu.planner.outlook.arithmetic import Check, Verdict
-from danlu.planner.outlook.records import growths, models, vendors
+from danlu.planner.outlook.records import costs, growths, models, vendors
 from danlu.planner.outlook.said import Said
 from danlu.planner.outlook.supply import supply
 from danlu.planner.outlook.words import check
@@ -20,7 +21,7 @@ _WORST: tuple[Verdict, ...] = (
     "does not add up",
     "mislabelled",
     "outdated",
-    "only with another base",
+    "conditional",
     "consistent",
     "computed",
 )
@@ -49,6 +50,7 @@ class _Claim:
     first_year: int = 0
     last_year: int = 0
     vendors: tuple[str, ...] = ()
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def _vintages(claim: _Claim) -> Check:
     year = 2026
     said = [(each.vintage, value) for each in supply("cn").vintages if (value := each.at(year)) is not None]
     lines, moves = [], []
-    for (before, old), (after, new) in zip(said, said[1:], strict=False):
+    for (before, old), (after, new) in pairwise(said):
         moves.append(new / old - 1)
         lines.append(
             Said(
@@ -119,14 +121,14 @@ def _records(claim: _Claim) -> Check:
     at_record, at_end = record.flop / first.flop, last.flop / first.flop
     lines = (
         Said(
-            f"{first.name} ({int(first.year)}) to {record.name} ({int(record.year)}): {at_record:.3g} times, the record "
-            f"up to {claim.last_year}",
-            f"{first.name}（{int(first.year)}）至 {record.name}（{int(record.year)}）：{at_record:.3g} 倍，"
+            f"{first.name} ({int(first.year)}) to {record.name} ({int(record.year)}): {at_record:,.0f} times, "
+            f"the record up to {claim.last_year}",
+            f"{first.name}（{int(first.year)}）至 {record.name}（{int(record.year)}）：{at_record:,.0f} 倍，"
             f"{claim.last_year} 年前的最高纪录",
         ),
         Said(
-            f"largest of {claim.last_year}, {last.name}: {at_end:.3g} times",
-            f"{claim.last_year} 年最大者 {last.name}：{at_end:.3g} 倍",
+            f"largest of {claim.last_year}, {last.name}: {at_end:,.0f} times",
+            f"{claim.last_year} 年最大者 {last.name}：{at_end:,.0f} 倍",
         ),
     )
     low, high = sorted((at_record, at_end))
@@ -184,6 +186,20 @@ def _evidence(claim: _Claim) -> Check:
     return Check("outdated" if early else "consistent", tuple(lines), {})
 
 
+def _estimates(claim: _Claim) -> Check:
+    """What others estimate the same run to have cost."""
+    lines = tuple(
+        Said(
+            f"{cost.source}: {cost.low / 1e6:.2f}M to {cost.high / 1e6:.2f}M USD",
+            f"{cost.source}：{cost.low / 1e6:.2f}M 至 {cost.high / 1e6:.2f}M 美元",
+        )
+        for cost in costs()
+        if cost.name == claim.model
+    )
+    assert lines
+    return Check("computed", lines, {})
+
+
 def _category(claim: _Claim) -> Check:
     """Whether companies ship what a claim files them under."""
     named = [vendor for vendor in vendors() if vendor.name in claim.vendors]
@@ -204,5 +220,6 @@ _SPECIAL: dict[str, Callable[[_Claim], Check]] = {
     "rate": _rate,
     "evidence": _evidence,
     "category": _category,
+    "estimates": _estimates,
 }
 """Checks that need the catalogue's own data."""

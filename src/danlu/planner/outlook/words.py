@@ -11,7 +11,7 @@ from danlu.hardware.catalogue import Chip, find_chip
 from danlu.planner.dates import parse_date
 from danlu.planner.money import rent
 from danlu.planner.outlook import arithmetic
-from danlu.planner.outlook.arithmetic import Check
+from danlu.planner.outlook.arithmetic import Check, Verdict
 from danlu.planner.outlook.said import Said
 from danlu.planner.ranges import Range
 
@@ -135,9 +135,14 @@ def _cost(words: Sequence[str]) -> Check:
             quote = rent(chip, on, "rent-1y" if kind == "rent-1y" else "rent-3y")
             lines.append(_offer(en, zh, quote.usd, hours))
             ranges.append(quote.usd)
-    inside = min(each.low for each in ranges) <= rate <= max(each.high for each in ranges)
+    if demand.usd.low <= rate <= demand.usd.high:
+        verdict: Verdict = "consistent"
+    elif any(each.low <= rate <= each.high for each in ranges):
+        verdict = "conditional"  # at the price of a commitment only
+    else:
+        verdict = "does not add up"
     figures = {**found.figures, "on demand": demand.usd.mid * hours}
-    return Check("consistent" if inside else "does not add up", tuple(lines), figures)
+    return Check(verdict, tuple(lines), figures)
 
 
 def _offer(en: str, zh: str, usd: Range, hours: float) -> Said:
