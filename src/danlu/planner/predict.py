@@ -138,6 +138,18 @@ def least_recompute(
     return layouts[int(np.argmax(enough))] if enough.any() else layouts[-1]
 
 
+def interleaved(job: Job, given: Calibration | None = None) -> Job:
+    """The job with as many chunks a stage as make it fastest, among those that divide its layers (or nearly: two
+    layers' room for the tables)."""
+    fitted = given or calibration()
+    layers, pp = job.shape.layers, job.layout.pp
+    micro = job.batch // (job.layout.dp * job.layout.micro_batch)
+    chunks = [v for v in range(1, 13) if v == 1 or ((layers % (pp * v) in (0, pp * v - 2)) and micro >= pp)]
+    jobs = [replace(job, layout=replace(job.layout, vpp=v)) for v in chunks]
+    seconds = step(stack(jobs), fitted.coefficients).seconds
+    return jobs[int(np.argmin(seconds))]
+
+
 def rates(cases: Cases, seconds: Array) -> Array:
     """Tokens a second of every case."""
     return np.asarray(cases.batch * cases.seq_len / seconds)

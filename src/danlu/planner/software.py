@@ -40,7 +40,7 @@ _LEGACY = Software(
     sequence_parallel=False,
     fp32_gradients=False,
 )
-_TUNED = r"megatron.?bridge|nemo|mlperf|transformer.?engine|maxtext|optimum|primus"
+_TUNED = r"megatron.?bridge|nemo|mlperf|transformer.?engine|maxtext|optimum|primus|hai-llm"
 _OWN_KERNELS = r"nanochat|mindspeed|megatron"
 
 

@@ -13,7 +13,7 @@ from danlu.planner.accelerator import GIB
 from danlu.planner.cases import Job
 from danlu.planner.coefficients import Calibration
 from danlu.planner.flops import printed_flops
-from danlu.planner.predict import Prediction, least_recompute, predict
+from danlu.planner.predict import Prediction, interleaved, least_recompute, predict
 from danlu.planner.schedule import end_to_end
 from danlu.planner.search import best_layout
 from danlu.planner.table_row import ReadRow, number, read_row
@@ -59,6 +59,9 @@ def row_job(row: Mapping[str, str], given: Calibration | None = None) -> tuple[J
     job = Job(
         read.shape, read.accelerator, read.precision, read.software, read.layout, read.seq_len, read.batch
     )
+    if read.vpp_open and job.layout.pp > 1:
+        job = interleaved(job, given)
+        assumed.append(f"vpp {job.layout.vpp}")
     if read.recompute is None or read.sharding_open:
         stages = (1, 3) if read.sharding_open and read.layout.sharding == 1 else (read.layout.sharding,)
         chosen = least_recompute(job, stages, given)

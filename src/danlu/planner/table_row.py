@@ -35,6 +35,8 @@ class ReadRow:
     layout: Layout | None
     """None where the row names no degree of parallelism: the search chooses."""
     recompute: Recompute | None
+    vpp_open: bool
+    """Neither the framework nor the interleaving of the pipeline is named."""
     sharding_open: bool
     """The row does not say what is sharded."""
     unsure: bool
@@ -82,8 +84,9 @@ def read_row(row: Row) -> ReadRow:
         assumed.append(f"batch {batch} sequences")
         unsure = True
     is_open = not (row.get("sharding") or "").strip()
+    vpp_open = not (row.get("vpp") or "").strip() and not (row.get("framework") or "").strip()
     return ReadRow(
-        shape, chip, machine, precision, software, chips, seq_len, batch, layout, recompute, is_open, unsure,
+        shape, chip, machine, precision, software, chips, seq_len, batch, layout, recompute, vpp_open, is_open, unsure,
         tuple(assumed),
     )
 

@@ -80,7 +80,7 @@ def fit_growth(points: Sequence[tuple[float, float]], level: float = 0.9) -> Gro
 
 
 def student_quantile(probability: float, freedom: int) -> float:
-    """The quantile of Student's t distribution, by bisection on its integral (Simpson's rule, 2000 steps).
+    """The quantile of Student's t distribution, by bisection on its integral (Simpson's rule, 400 steps).
 
     Args:
         probability: from 0.5 up to, but not, 1.
@@ -92,7 +92,7 @@ def student_quantile(probability: float, freedom: int) -> float:
 
     def below(end: float) -> float:
         # x = sinh(u) shortens the heavy tails, so that even one degree of freedom is integrated well.
-        steps, top = 2000, math.asinh(end)
+        steps, top = 400, math.asinh(end)
         width = top / steps
         total = 0.0
         for index in range(steps + 1):
@@ -104,7 +104,7 @@ def student_quantile(probability: float, freedom: int) -> float:
     low, high = 0.0, 1.0
     while below(high) < probability:
         high *= 2
-    for _ in range(60):
+    for _ in range(45):
         middle = (low + high) / 2
         low, high = (middle, high) if below(middle) < probability else (low, middle)
     return (low + high) / 2
