@@ -132,7 +132,7 @@ def _list(arguments: ListArguments) -> None:
         return
     import rich
 
-    from danlu.report.chips_terminal import chips_table
+    from danlu.cli.chips_view import chips_table
 
     rich.print(chips_table(chips))
 
@@ -147,7 +147,7 @@ def _show(arguments: ShowArguments) -> None:
         return
     import rich
 
-    from danlu.report.chips_terminal import sheet_view
+    from danlu.cli.chips_view import sheet_view
 
     rich.print(sheet_view(sheet))
 
