@@ -22,7 +22,8 @@ def outlook_view(found: Outlook) -> RenderableType:
         _title("Demand"),
         Styled(
             f"  training compute of notable models: {notable.factor:g} times a year "
-            f"({notable.low:g} to {notable.high:g}); of the running top ten: {frontier.factor:g} ({frontier.low:g} to {frontier.high:g})"
+            f"({notable.low:g} to {notable.high:g}); of the running top ten: {frontier.factor:g} "
+            f"({frontier.low:g} to {frontier.high:g})"
         ),
         Styled(f"  largest so far: {found.demand.frontier.name}, {found.demand.frontier.flop:.3g} FLOPs"),
         _title("Supply and the gap: China's computing power, every edition of the forecast"),
@@ -57,9 +58,8 @@ def outlook_view(found: Outlook) -> RenderableType:
     parts += [
         _title("Public text"),
         Styled(
-            "  one training set as large as the stock: "
-            f"{text.year.mid:.0f} ({text.year.low:.0f} to {text.year.high:.0f}), read four times: {text.year_with_repeats.mid:.0f} ({text.year_with_repeats.low:.0f} to "
-            f"{text.year_with_repeats.high:.0f}); published: {early} to {late}"
+            f"  one training set as large as the stock: {_years(text.year)}, read four times: "
+            f"{_years(text.year_with_repeats)}; published: {early} to {late}"
         ),
         _title("Claims checked"),
         *(_claim(claim) for claim in found.claims),
@@ -107,6 +107,10 @@ def _range(value: Range, digits: int) -> str:
     if value.mid >= 10:
         digits = 0
     return f"{value.mid:,.{digits}f} ({value.low:,.{digits}f} to {value.high:,.{digits}f})"
+
+
+def _years(value: Range) -> str:
+    return f"{value.mid:.0f} ({value.low:.0f} to {value.high:.0f})"
 
 
 def _share(value: Range) -> str:

@@ -79,24 +79,32 @@ def purchase(chip: Chip, on: date) -> Quote:
 
 
 @cache
-def server_over_chips() -> Range:
+def server_over_chips(chip_name: str | None = None) -> Range:
     """What a server costs over the chips in it: a ratio, measured on the catalogue's own offers.
 
     For every offer of a server, its price a chip over the nearest-dated offer of the bare chip, where one lies within
     400 days; low, mid and high are the 10, 50 and 90% quantiles.
+
+    Args:
+        chip_name: this chip's offers alone, where it has at least three such pairs; all chips' otherwise.
     """
-    ratios = []
-    for chip in all_chips():
-        bought = [price for price in chip.prices if price.kind == "purchase"]
-        bare = [price for price in bought if price.offer in ("chip", "board")]
-        for server in (price for price in bought if price.offer == "server"):
-            near = min(bare, key=lambda price: _days(price, server), default=None)
-            if near is not None and _days(near, server) <= 400:
-                ratios.append(max(1.0, server.usd / near.usd))
+    own = [ratio for chip in all_chips() if chip.name == chip_name for ratio in _server_ratios(chip)]
+    ratios, whose = own, f"of {chip_name}"
+    if len(own) < _FEW:
+        ratios, whose = [ratio for chip in all_chips() for ratio in _server_ratios(chip)], "of all chips"
     low, mid, high = (quantile(ratios, share) for share in _SPREAD)
-    return Range(
-        low, mid, high, (f"server over bare chip: {len(ratios)} dated pairs of offers in the catalogue of chips",)
-    )
+    return Range(low, mid, high, (f"server over bare chip: {len(ratios)} dated pairs of offers {whose}",))
+
+
+def _server_ratios(chip: Chip) -> list[float]:
+    bought = [price for price in chip.prices if price.kind == "purchase"]
+    bare = [price for price in bought if price.offer in ("chip", "board")]
+    found = []
+    for server in (price for price in bought if price.offer == "server"):
+        near = min(bare, key=lambda price: _days(price, server), default=None)
+        if near is not None and _days(near, server) <= 400:
+            found.append(max(1.0, server.usd / near.usd))
+    return found
 
 
 @cache
@@ -153,7 +161,7 @@ def cluster_price(chip: Chip, on: date, ownership: Ownership | None = None) -> R
     whole = Range(
         1 / (1 - network.low), 1 / (1 - network.mid), 1 / (1 - network.high), network.sources
     )  # the cluster over everything but its network
-    return _sourced(purchase(chip, on)).times(server_over_chips()).times(whole)
+    return _sourced(purchase(chip, on)).times(server_over_chips(chip.name)).times(whole)
 
 
 def owned_hour(chip: Chip, on: date, ownership: Ownership | None = None, site: Site | None = None) -> Range:

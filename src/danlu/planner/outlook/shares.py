@@ -40,7 +40,7 @@ def shares(chip: Chip) -> Shares:
     Raises:
         DanluError: the memory's size or the chip's price is unknown, as the memory's share needs them.
     """
-    network, server = Ownership().network_share, server_over_chips()
+    network, server = Ownership().network_share, server_over_chips(chip.name)
     accelerators = Range(
         (1 - network.high) / server.high,
         (1 - network.mid) / server.mid,
