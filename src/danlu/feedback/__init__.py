@@ -1,0 +1,1 @@
+"""What people say about texts: demonstrations and rankings, their store, how far they agree, and their formats."""
