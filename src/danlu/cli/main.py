@@ -20,6 +20,7 @@ _VERBS = {
     "corpus": "collect and clean text, or make the toy language",
     "tokens": "learn a vocabulary and write a corpus as tokens",
     "ladder": "train the small models that a forecast rests on",
+    "plan": "what a run takes on which chips, or what a budget buys",
     "chips": "the chips: figures, export status, prices; or this machine measured",
     "outlook": "demand, supply and cost of compute; claims checked",
     "fit": "fit a scaling law to a table of points",

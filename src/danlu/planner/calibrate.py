@@ -132,7 +132,7 @@ def group_errors(groups: Sequence[str], measured: Array, predicted: Array) -> di
     for group in dict.fromkeys(groups):
         error = (predicted / measured - 1)[names == group]
         table[group] = {
-            "n": int(len(error)),
+            "n": len(error),
             "mean": float(np.abs(error).mean()),
             "median": float(np.median(np.abs(error))),
             "bias": float(error.mean()),
@@ -150,9 +150,7 @@ def refit(observed: Observed, given: Calibration) -> tuple[Calibration, dict[str
         "held_out": group_errors(observed.groups, observed.seconds, held_out),
         "in_sample": group_errors(observed.groups, observed.seconds, inside),
     }
-    fitted = replace(
-        given, coefficients=coefficients, described=described, assumed=assumed, experts=experts
-    )
+    fitted = replace(given, coefficients=coefficients, described=described, assumed=assumed, experts=experts)
     return fitted, errors
 
 

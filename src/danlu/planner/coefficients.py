@@ -11,14 +11,16 @@ from danlu.planner.memory_model import MemoryModel
 
 
 def _number(start: float, low: float, high: float, words: str) -> float:
-    return field(metadata={"start": start, "low": low, "high": high, "words": words})  # type: ignore[no-any-return]
+    return field(metadata={"start": start, "low": low, "high": high, "words": words})
 
 
 @dataclass(frozen=True)
 class Coefficients:
     """Global parameters of the step-time model. Bounds are physical; values come from `calibration.json`."""
 
-    sustained: float = _number(0.85, 0.6, 1.0, "rate of products in training over the best measured rate: power, clocks")
+    sustained: float = _number(
+        0.85, 0.6, 1.0, "rate of products in training over the best measured rate: power, clocks"
+    )
     traffic: float = _number(0.5, 0.05, 3.0, "share of a product's operand traffic that arithmetic does not hide")
     flash: float = _number(0.75, 0.3, 1.2, "rate of fused attention over the best rate of products, for wide heads")
     early: float = _number(0.6, 0.2, 1.0, "first-generation fused attention beside the chip's own kernel")
@@ -33,7 +35,9 @@ class Coefficients:
     permute: float = _number(8.0, 1.0, 40.0, "passes over routed tokens to sort and gather them, forward")
     launch: float = _number(1.0e-4, 1e-6, 2e-3, "seconds to launch one layer's kernels, forward")
     launch_moe: float = _number(3.0e-4, 1e-6, 3e-3, "further seconds for one layer with experts, forward")
-    fused: float = _number(0.5, 0.2, 1.0, "memory passes, casts and launches of a tuned stack over those of a common one")
+    fused: float = _number(
+        0.5, 0.2, 1.0, "memory passes, casts and launches of a tuned stack over those of a common one"
+    )
     link_in: float = _number(0.6, 0.3, 1.0, "rate of collectives over the links inside a domain, of their nominal one")
     link_out: float = _number(0.6, 0.15, 1.0, "rate of collectives between domains, of the nominal one")
     latency_in: float = _number(1.5e-5, 1e-6, 1e-4, "seconds a collective inside a domain takes at least")
@@ -86,6 +90,4 @@ def calibration_from(data: dict[str, Any]) -> Calibration:
 @cache
 def calibration() -> Calibration:
     """The committed calibration."""
-    return calibration_from(
-        json.loads(files("danlu.planner").joinpath("calibration.json").read_text(encoding="utf-8"))
-    )
+    return calibration_from(json.loads(files("danlu.planner").joinpath("calibration.json").read_text(encoding="utf-8")))

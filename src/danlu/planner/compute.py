@@ -96,7 +96,11 @@ def _experts(cases: Cases, k: Coefficients) -> tuple[Array, Array, Array]:
     fused = np.where(cases.tuned > 0, k.fused, 1.0)
     permute = fused * k.permute * routed(cases) * cases.hidden * cases.weight_bytes / cases.bandwidth
     has = cases.experts > 0
-    return np.where(has, local * (up + down) / k.grouped, 0.0), np.where(has, permute, 0.0), cases.active * cases.expert_ffn
+    return (
+        np.where(has, local * (up + down) / k.grouped, 0.0),
+        np.where(has, permute, 0.0),
+        cases.active * cases.expert_ffn,
+    )
 
 
 def mean_pairs(cases: Cases, *, causal: bool) -> Array:

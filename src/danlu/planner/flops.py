@@ -59,11 +59,16 @@ def conventions(shape: ModelShape, seq_len: int, layout: Layout | None = None) -
         Flops("6N", 6 * active, "6 x all active parameters"),
         Flops("6N without tables", 6 * inside, "6 x active parameters without input table and head"),
         Flops("6N + causal attention", 6 * active + causal, "6 x all active parameters + causal attention"),
-        Flops("6N + full attention", 6 * active + full, "6 x all active parameters + attention over the whole sequence"),
+        Flops(
+            "6N + full attention", 6 * active + full, "6 x all active parameters + attention over the whole sequence"
+        ),
         Flops("6(N - input table) + causal attention", 6 * with_head + causal, "NVIDIA's tables"),
         model_flops(shape, seq_len),
-        Flops("Megatron 2021", 8 / 6 * (6 * (with_head - shape.vocab * shape.hidden) + full) + 6 * shape.vocab
-              * shape.hidden, "layers and full attention with a second forward pass, head once"),
+        Flops(
+            "Megatron 2021",
+            8 / 6 * (6 * (with_head - shape.vocab * shape.hidden) + full) + 6 * shape.vocab * shape.hidden,
+            "layers and full attention with a second forward pass, head once",
+        ),
         *((hardware_flops(shape, seq_len, layout),) if layout else ()),
     )
 

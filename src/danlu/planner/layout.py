@@ -96,3 +96,8 @@ def check_layout(layout: Layout, shape: ModelShape, chips: int, batch: int, seq_
             f"the layout {layout.describe()} is impossible: {reason}.",
             "Change the degrees, the batch or the number of chips; without a layout the best one is searched.",
         )
+
+
+def divides(layers: int, pp: int, vpp: int) -> bool:
+    """Whether chunks of equal size make up the layers, or all but the two places of the input table and the head."""
+    return pp > 1 and layers % (pp * vpp) in (0, pp * vpp - 2)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from danlu.planner.cases import Array, Cases
 from danlu.planner.compute import expert_tensor_parallel, routed
@@ -58,7 +59,7 @@ def memory(cases: Cases, model: MemoryModel) -> Memory:
     copies = expert_replicas(cases)
     stage = cases.sharding
 
-    def held(size: Array | float, sharded: Array) -> Array:
+    def held(size: Array | float, sharded: NDArray[np.bool_]) -> Array:
         return size * (common / np.where(sharded, group, 1.0) + experts / np.where(sharded, copies, 1.0))
 
     wide = cases.weight_bytes == 4

@@ -6,10 +6,10 @@ from typing import Literal
 
 import numpy as np
 
-from danlu.planner.cases import Array, Cases, Job, stack
+from danlu.planner.cases import Job, stack
 from danlu.planner.coefficients import Calibration, Interval, calibration
 from danlu.planner.flops import hardware_flops, model_flops
-from danlu.planner.layout import Layout, Recompute, Sharding
+from danlu.planner.layout import Layout, Recompute, Sharding, divides
 from danlu.planner.memory import TIGHT, Memory, fits, memory
 from danlu.planner.step import Step, step
 
@@ -118,9 +118,7 @@ RECOMPUTE_LADDER: tuple[tuple[Recompute, float], ...] = (
 """Levels of recomputation from the cheapest to the thriftiest."""
 
 
-def least_recompute(
-    job: Job, shardings: Sequence[Sharding] | None = None, given: Calibration | None = None
-) -> Layout:
+def least_recompute(job: Job, shardings: Sequence[Sharding] | None = None, given: Calibration | None = None) -> Layout:
     """The layout with the least sharding, then the least recomputation, that fits; the thriftiest where none does.
 
     Args:
@@ -144,12 +142,7 @@ def interleaved(job: Job, given: Calibration | None = None) -> Job:
     fitted = given or calibration()
     layers, pp = job.shape.layers, job.layout.pp
     micro = job.batch // (job.layout.dp * job.layout.micro_batch)
-    chunks = [v for v in range(1, 13) if v == 1 or ((layers % (pp * v) in (0, pp * v - 2)) and micro >= pp)]
+    chunks = [v for v in range(1, 13) if v == 1 or (divides(layers, pp, v) and micro >= pp)]
     jobs = [replace(job, layout=replace(job.layout, vpp=v)) for v in chunks]
     seconds = step(stack(jobs), fitted.coefficients).seconds
     return jobs[int(np.argmin(seconds))]
-
-
-def rates(cases: Cases, seconds: Array) -> Array:
-    """Tokens a second of every case."""
-    return np.asarray(cases.batch * cases.seq_len / seconds)

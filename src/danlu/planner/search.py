@@ -1,5 +1,6 @@
 """The best layout of a model on a cluster: every sensible one is priced at once, and the Pareto front kept."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -9,7 +10,7 @@ from danlu.common.errors import DanluError
 from danlu.planner.accelerator import GIB, Accelerator
 from danlu.planner.cases import Array, Job, spread_layouts
 from danlu.planner.coefficients import Calibration, calibration
-from danlu.planner.layout import RECOMPUTE, Layout, Recompute, Sharding
+from danlu.planner.layout import RECOMPUTE, Layout, Recompute, Sharding, divides
 from danlu.planner.memory import fits, memory
 from danlu.planner.precision import Precision
 from danlu.planner.shape import ModelShape
@@ -46,7 +47,7 @@ class Search:
     options: tuple[Option, ...]
     """Those that fit, fastest first; at most as many as were asked for."""
     front: tuple[Option, ...]
-    """Those that no other beats in both tokens a second and memory, fastest first."""
+    """Those that no faster one undercuts in memory by a twentieth, fastest first."""
     least_memory: float
     """Bytes of the thriftiest layout, fitting or not."""
 
@@ -94,6 +95,39 @@ def search_layouts(
     options = [_option(kept, int(index), seconds, rate, memories) for index in order[:keep]]
     front = [_option(kept, index, seconds, rate, memories) for index in _front(rate, memories, order)]
     return Search(len(grid["tp"]), int(enough.sum()), tuple(options), tuple(front), least)
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """The fastest layout on a number of chips."""
+
+    chips: int
+    option: Option
+
+
+def front_over_counts(job: Job, counts: Sequence[int], given: Calibration | None = None) -> tuple[Scaled, ...]:
+    """The Pareto front of time, memory and number of chips: of every number's own front, what no other beats.
+
+    One option beats another that takes no fewer chips, no less time and no less memory.
+    """
+    found = []
+    for chips in sorted(set(counts)):
+        try:
+            search = search_layouts(job, chips, given=given)
+        except DanluError:
+            continue  # no layout divides the batch on this number
+        found += [Scaled(chips, option) for option in search.front]
+
+    def beaten(one: Scaled) -> bool:
+        return any(
+            other is not one
+            and other.chips <= one.chips
+            and other.option.tokens_per_second >= one.option.tokens_per_second
+            and other.option.memory_bytes <= one.option.memory_bytes
+            for other in found
+        )
+
+    return tuple(one for one in found if not beaten(one))
 
 
 def best_layout(
@@ -161,9 +195,7 @@ def _grid(job: Job, chips: int, only: Recompute | None) -> dict[str, Array]:
     base = np.array(rows, dtype=float).reshape(-1, 6)
     stage, micro, level = np.meshgrid(shardings, MICRO_BATCHES, levels, indexing="ij")
     inner = np.stack([stage.ravel(), micro.ravel(), level.ravel()], axis=1)
-    whole = np.concatenate(
-        [np.repeat(base, len(inner), axis=0), np.tile(inner, (len(base), 1))], axis=1
-    )
+    whole = np.concatenate([np.repeat(base, len(inner), axis=0), np.tile(inner, (len(base), 1))], axis=1)
     names = ("tp", "cp", "pp", "dp", "vpp", "ep", "sharding", "micro_batch", "recompute")
     grid = {name: whole[:, column] for column, name in enumerate(names)}
     # Weights are gathered for each micro-batch with full sharding, which a pipeline would repeat on every stage.
@@ -183,9 +215,7 @@ def _expert_degrees(shape: ModelShape, ranks: int) -> list[int]:
 
 
 def _chunks(layers: int, pp: int) -> list[int]:
-    if pp == 1:
-        return [1]
-    return [v for v in (1, 2, 3, 4, 5, 6, 8, 10, 12) if pp * v <= layers + 2 and (v == 1 or (layers + 2) // (pp * v))]
+    return [v for v in range(1, 13) if v == 1 or divides(layers, pp, v)]
 
 
 def _with_batch(job: Job, grid: dict[str, Array], same: bool) -> dict[str, Array]:
@@ -204,7 +234,7 @@ def _with_batch(job: Job, grid: dict[str, Array], same: bool) -> dict[str, Array
 def _front(rate: Array, memories: Array, order: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[int]:
     """Indices of the options that no faster one undercuts in memory; `order` is fastest first."""
     lowest = np.minimum.accumulate(memories[order])
-    better = np.concatenate([[True], lowest[1:] < 0.995 * lowest[:-1]])
+    better = np.concatenate([[True], lowest[1:] < 0.95 * lowest[:-1]])
     return [int(index) for index in order[better]]
 
 
@@ -223,6 +253,4 @@ def _option(grid: dict[str, Array], index: int, seconds: Array, rate: Array, mem
         recompute_share=level - 1 if level > 1 else 1.0,
         sequence_parallel=bool(grid["sequence_parallel"][index]),
     )
-    return Option(
-        layout, int(grid["batch"][index]), float(seconds[index]), float(rate[index]), float(memories[index])
-    )
+    return Option(layout, int(grid["batch"][index]), float(seconds[index]), float(rate[index]), float(memories[index]))

@@ -1,6 +1,6 @@
 """The shape of a decoder-only transformer and its exact parameter count, from numbers alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from danlu.common.errors import DanluError
@@ -250,8 +250,8 @@ class ModelShape:
 def dense_shape(params: float, vocab: int = 128256, name: str = "") -> ModelShape:
     """A plausible dense model of about so many parameters, where only the number is known.
 
-    Heads of 128 in eights from 4096 on, so that they can be cut, gated feed-forward of 3.5 hidden widths, 8 key and value heads, hidden about 128 a layer at 2B and up
-    (the trend of Llama 3's three sizes); the width is the multiple that comes nearest.
+    Heads of 128, in eights from a width of 4096 on so that they can be cut, a gated feed-forward network of 3.5 widths,
+    8 key and value heads, and a width of about 128 a layer (the trend of Llama 3's three sizes).
 
     Raises:
         DanluError: fewer than a million parameters.
@@ -281,9 +281,9 @@ def dense_shape(params: float, vocab: int = 128256, name: str = "") -> ModelShap
 
 def _tuned(shape: ModelShape, params: float) -> ModelShape:
     """The same width with the number of layers that comes nearest to the parameters."""
-    from dataclasses import replace
-
     each = shape.layer_params() / shape.layers
     rest = shape.params() - shape.layer_params()
     layers = max(1, round((params - rest) / each))
+    if layers >= 32:
+        layers = 4 * round(layers / 4)  # so that pipelines can cut them evenly
     return replace(shape, layers=layers)

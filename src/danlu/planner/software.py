@@ -68,5 +68,7 @@ def software_for(framework: str, vendor: str, released: int, precision: str) -> 
         return Software(name, attention="early", overlap_tp=False, fp32_gradients=False)
     portable = vendor == "NVIDIA" and released >= 2022 and not re.search(_OWN_KERNELS, words)
     return Software(
-        name, attention="portable" if portable else "native", overlap_tp=not re.search(r"torchtitan|fsdp|lit-gpt", words)
+        name,
+        attention="portable" if portable else "native",
+        overlap_tp=not re.search(r"torchtitan|fsdp|lit-gpt", words),
     )

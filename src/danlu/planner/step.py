@@ -13,7 +13,6 @@ from danlu.planner.compute import (
     expert_tensor_parallel,
     head,
     layer,
-    routed,
 )
 from danlu.planner.network import collective, exchange
 
@@ -204,9 +203,7 @@ def _data_parallel(cases: Cases, k: Coefficients, backward: Array, busy: Array) 
     # With sharded weights every micro-batch gathers them twice and scatters its gradients.
     each = 2 * gather + travel(gradient)
     whole_time = busy
-    fsdp = cases.micro_batches * (
-        k.fsdp_exposed * each + np.maximum((1 - k.fsdp_exposed) * each - whole_time, 0.0)
-    )
+    fsdp = cases.micro_batches * (k.fsdp_exposed * each + np.maximum((1 - k.fsdp_exposed) * each - whole_time, 0.0))
     return np.where(cases.dp * cases.cp > 1, np.where(cases.sharding >= 3, fsdp, plain), 0.0)
 
 

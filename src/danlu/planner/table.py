@@ -13,6 +13,7 @@ from danlu.planner.accelerator import GIB
 from danlu.planner.cases import Job
 from danlu.planner.coefficients import Calibration
 from danlu.planner.flops import printed_flops
+from danlu.planner.layout import Sharding
 from danlu.planner.predict import Prediction, interleaved, least_recompute, predict
 from danlu.planner.schedule import end_to_end
 from danlu.planner.search import best_layout
@@ -51,19 +52,26 @@ def row_job(row: Mapping[str, str], given: Calibration | None = None) -> tuple[J
     assumed = list(read.assumed)
     if read.layout is None:
         found = best_layout(
-            read.shape, read.accelerator, read.precision, read.software, read.chips, read.seq_len, read.batch,
-            recompute=read.recompute, given=given,
+            read.shape,
+            read.accelerator,
+            read.precision,
+            read.software,
+            read.chips,
+            read.seq_len,
+            read.batch,
+            recompute=read.recompute,
+            given=given,
         )
         assumed.append(f"layout {found.layout.describe()} by search")
         return found, read, assumed
-    job = Job(
-        read.shape, read.accelerator, read.precision, read.software, read.layout, read.seq_len, read.batch
-    )
+    job = Job(read.shape, read.accelerator, read.precision, read.software, read.layout, read.seq_len, read.batch)
     if read.vpp_open and job.layout.pp > 1:
         job = interleaved(job, given)
         assumed.append(f"vpp {job.layout.vpp}")
     if read.recompute is None or read.sharding_open:
-        stages = (1, 3) if read.sharding_open and read.layout.sharding == 1 else (read.layout.sharding,)
+        stages: tuple[Sharding, ...] = (read.layout.sharding,)
+        if read.sharding_open and read.layout.sharding == 1:
+            stages = (1, 3)
         chosen = least_recompute(job, stages, given)
         if read.recompute is not None:
             chosen = replace(chosen, recompute=read.recompute, recompute_share=1.0)

@@ -86,13 +86,25 @@ def read_row(row: Row) -> ReadRow:
     is_open = not (row.get("sharding") or "").strip()
     vpp_open = not (row.get("vpp") or "").strip() and not (row.get("framework") or "").strip()
     return ReadRow(
-        shape, chip, machine, precision, software, chips, seq_len, batch, layout, recompute, vpp_open, is_open, unsure,
+        shape,
+        chip,
+        machine,
+        precision,
+        software,
+        chips,
+        seq_len,
+        batch,
+        layout,
+        recompute,
+        vpp_open,
+        is_open,
+        unsure,
         tuple(assumed),
     )
 
 
 def link_out(words: str, domain: int) -> float | None:
-    """Bytes/s between nodes for one chip, from words such as `4x100Gb Omni-Path per node`; None where they say nothing."""
+    """Bytes/s between nodes for one chip, from words such as `4x100Gb Omni-Path per node`; None where there are none."""
     text = words.lower().replace("gbit", "gb").replace("gbps", "gb/s")
     several = re.search(r"(\d+)\s*x\s*(\d+)\s*gb?(?:/s)?", text)
     if several:

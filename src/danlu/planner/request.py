@@ -1,0 +1,256 @@
+"""What a person asked for, as one request, and everything that answers it."""
+
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any, cast
+
+from danlu.common.errors import DanluError
+from danlu.hardware.catalogue import Chip, find_chip, load_user_chips
+from danlu.planner.backward import Answer, Wish, chip_of, plan_backwards, scaled
+from danlu.planner.cases import Job
+from danlu.planner.compare import Ban, Compared, ban, best_serving, compare, usable_precision
+from danlu.planner.layout import RECOMPUTE, Layout, Recompute, Sharding
+from danlu.planner.loss import LossLaw
+from danlu.planner.models import model_shape
+from danlu.planner.money import rent
+from danlu.planner.plan import Plan, Setting, make_plan
+from danlu.planner.plan_json import answer_json, ban_json, compared_json, plan_json, serving_json
+from danlu.planner.precision import parse_precision
+from danlu.planner.search import Scaled, front_over_counts
+from danlu.planner.serving import Serving
+from danlu.planner.units import parse_budget, parse_tokens
+
+
+@dataclass(frozen=True)
+class Request:
+    """The flags of `danlu plan` that make a plan; see there for their meaning."""
+
+    model: str | None = None
+    tokens: str | None = None
+    chip: str | None = None
+    count: int | None = None
+    budget: str | None = None
+    loss: float | None = None
+    tokens_available: str | None = None
+    serve: str | None = None
+    days: float | None = None
+    seq_len: int = 4096
+    batch_tokens: str | None = None
+    precision: str = "bf16"
+    framework: str = ""
+    tp: int | None = None
+    pp: int | None = None
+    vpp: int | None = None
+    cp: int | None = None
+    ep: int | None = None
+    zero: int | None = None
+    micro_batch: int | None = None
+    recompute: str | None = None
+    region: str | None = None
+    on: date | None = None
+    """Day of prices and rules; today by default."""
+    chips: Path | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The answer to a request."""
+
+    request: Request
+    plan: Plan
+    answer: Answer | None
+    """Of a request backwards."""
+    half: Answer | None
+    double: Answer | None
+    """The same with half and with double the budget."""
+    compared: tuple[Compared, ...]
+    """By chip, where several were asked for."""
+    ban: Ban | None
+    serving: Serving | None
+    counts: tuple[Scaled, ...]
+    """The front of time, memory and number of chips, from half to double the chips."""
+
+
+def answer_request(request: Request, law: LossLaw) -> Outcome:
+    """Answer a request.
+
+    Raises:
+        DanluError: it lacks something, contradicts itself, or cannot be.
+    """
+    known = load_user_chips(request.chips) if request.chips else None
+    names = [name.strip() for name in (request.chip or "").split(",") if name.strip()]
+    setting = _setting(request, law)
+    backwards = request.budget is not None or (request.loss is not None and request.tokens is None)
+    if backwards:
+        wish = _wish(request, names[0] if names else None, known)
+        answer = plan_backwards(wish, _for(wish.chip, setting))
+        plan: Plan = answer.plan
+        both = (
+            [plan_backwards(scaled(wish, factor), _for(wish.chip, setting)) for factor in (0.5, 2.0)]
+            if (wish.budget)
+            else [None, None]
+        )
+    else:
+        answer, both = None, [None, None]
+        plan = _forwards(request, names, known, setting)
+
+    def same(chip: Chip) -> Plan:
+        """The same model, tokens and number of chips on another chip."""
+        free = replace(setting, layout=None) if chip != plan.chip else setting
+        return make_plan(plan.shape, chip, plan.chips, plan.run.tokens, _for(chip, free))
+
+    def again(chip: Chip) -> Plan:
+        """The same budget on another chip, where it is money or FLOPs and the chip has a price; else `same`."""
+        budget = answer.wish.budget if answer else None
+        priced = any(price.kind == "rent" for price in chip.prices)
+        if answer and budget and (budget.kind == "flops" or (budget.kind == "usd" and priced)):
+            return plan_backwards(replace(answer.wish, chip=chip), _for(chip, setting)).plan
+        return same(chip)
+
+    others = [find_chip(name, known) for name in names]
+    compared = compare(others, again, plan.shape, setting) if len(others) > 1 else ()
+    found_ban = None
+    if request.region:
+        asked = others or [plan.chip]
+        on = request.on or date.today()
+        found_ban = ban(asked, request.region, on, same, plan.shape, setting, known)
+    return Outcome(
+        request=request,
+        plan=plan,
+        answer=answer,
+        half=both[0],
+        double=both[1],
+        compared=compared,
+        ban=found_ban,
+        serving=best_serving(plan.shape, plan.chip, setting),
+        counts=_counts(plan),
+    )
+
+
+def outcome_json(found: Outcome) -> dict[str, Any]:
+    """An answer as JSON."""
+    result: dict[str, Any] = answer_json(found.answer) if found.answer else {"plan": plan_json(found.plan)}
+    if found.half and found.double:
+        result["half"] = answer_json(found.half)
+        result["double"] = answer_json(found.double)
+    result["compared"] = [compared_json(each) for each in found.compared]
+    result["ban"] = ban_json(found.ban) if found.ban else None
+    result["serving"] = serving_json(found.serving) if found.serving else None
+    result["counts"] = [
+        {
+            "chips": each.chips,
+            "layout": each.option.layout.describe(),
+            "tokens_per_second": each.option.tokens_per_second,
+            "gib_per_chip": each.option.memory_bytes / 2**30,
+        }
+        for each in found.counts
+    ]
+    return result
+
+
+def _setting(request: Request, law: LossLaw) -> Setting:
+    recompute: Recompute | None = None
+    if request.recompute is not None:
+        if request.recompute not in RECOMPUTE:
+            raise DanluError(f"there is no recompute '{request.recompute}'.", f"It is {', '.join(RECOMPUTE)}.")
+        recompute = request.recompute
+    if request.seq_len < 1:
+        raise DanluError(f"--seq-len is {request.seq_len}.", "Give a number above 0.")
+    return Setting(
+        seq_len=request.seq_len,
+        precision=parse_precision(request.precision),
+        framework=request.framework,
+        batch_tokens=parse_tokens(request.batch_tokens) if request.batch_tokens else None,
+        recompute=recompute,
+        on=request.on or date.today(),
+        law=law,
+        unique=parse_tokens(request.tokens_available) if request.tokens_available else None,
+        served=parse_tokens(request.serve) if request.serve else 0.0,
+    )
+
+
+def _for(chip: Chip, setting: Setting) -> Setting:
+    return replace(setting, precision=usable_precision(chip, setting.precision))
+
+
+def _wish(request: Request, name: str | None, known: tuple[Chip, ...] | None) -> Wish:
+    if request.tokens is not None:
+        raise DanluError(
+            "--budget and --tokens contradict each other.",
+            "A budget decides the tokens; the text that there is goes into --tokens-available.",
+        )
+    budget = parse_budget(request.budget) if request.budget else None
+    chip = chip_of(budget, name, known)
+    if budget and budget.kind == "usd":
+        rent(chip, request.on or date.today())  # a missing price is said before anything else
+    if budget and budget.count and request.count and budget.count != request.count:
+        raise DanluError(f"the budget names {budget.count} chips and --count {request.count}.", "Give one of them.")
+    if request.days is not None and request.days <= 0:
+        raise DanluError(f"--days is {request.days:g}.", "Give a number above 0.")
+    return Wish(
+        budget=budget,
+        chip=chip,
+        count=request.count or 0,
+        seconds=(request.days or 0) * 86400,
+        loss=request.loss,
+        shape=model_shape(request.model) if request.model else None,
+    )
+
+
+def _forwards(request: Request, names: list[str], known: tuple[Chip, ...] | None, setting: Setting) -> Plan:
+    missing = [
+        flag
+        for flag, value in (("--model", request.model), ("--tokens", request.tokens), ("--chip", names or None))
+        if not value
+    ]
+    if request.count is None:
+        missing.append("--count")
+    if missing:
+        raise DanluError(
+            f"a plan needs {', '.join(missing)} too.",
+            "Forwards: --model llama3-70b --tokens 15T --chip h100 --count 2048; backwards: --budget 4.6Musd --chip h100.",
+        )
+    assert request.model
+    assert request.tokens
+    assert request.count is not None
+    shape, chip = model_shape(request.model), find_chip(names[0], known)
+    setting = replace(_for(chip, setting), layout=_layout(request))
+    return make_plan(shape, chip, request.count, parse_tokens(request.tokens), setting)
+
+
+def _layout(request: Request) -> Layout | None:
+    given = (request.tp, request.pp, request.vpp, request.cp, request.ep, request.zero, request.micro_batch)
+    if all(value is None for value in given):
+        return None
+    assert request.count is not None
+    tp, pp, cp = request.tp or 1, request.pp or 1, request.cp or 1
+    for flag, value in zip(("--tp", "--pp", "--vpp", "--cp", "--ep", "--zero", "--micro-batch"), given, strict=True):
+        if value is not None and value < (0 if flag == "--zero" else 1):
+            raise DanluError(f"{flag} is {value}.", "Give a number above 0.")
+    if request.zero is not None and request.zero > 3:
+        raise DanluError(f"--zero is {request.zero}.", "ZeRO has stages 0 to 3.")
+    inner = tp * pp * cp
+    if request.count % inner:
+        raise DanluError(
+            f"tp {tp} x pp {pp} x cp {cp} = {inner} does not divide {request.count} chips.",
+            "Change the degrees or --count.",
+        )
+    return Layout(
+        tp=tp,
+        pp=pp,
+        vpp=request.vpp or 1,
+        dp=request.count // inner,
+        cp=cp,
+        ep=request.ep or 1,
+        sharding=cast(Sharding, 1 if request.zero is None else request.zero),
+        micro_batch=request.micro_batch or 1,
+        recompute=cast(Recompute, request.recompute or "none"),
+    )
+
+
+def _counts(plan: Plan) -> tuple[Scaled, ...]:
+    if plan.search is None or plan.chips < 8:
+        return ()
+    job: Job = plan.step.job
+    return front_over_counts(job, [plan.chips // 2, plan.chips, plan.chips * 2])

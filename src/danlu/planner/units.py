@@ -1,0 +1,162 @@
+"""Quantities as people write them, with units, and back: `15T`, `4.6Musd`, `1e24flops`, `64 A100 for 30 days`."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from danlu.common.errors import DanluError
+
+Kind = Literal["usd", "chip-hours", "flops", "chips-time"]
+
+_NUMBER = r"([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+\.(?:[eE][+-]?[0-9]+)?)"
+_SCALES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18, "Z": 1e21}
+_SECONDS = {
+    "s": 1.0,
+    "sec": 1.0,
+    "second": 1.0,
+    "min": 60.0,
+    "minute": 60.0,
+    "h": 3600.0,
+    "hour": 3600.0,
+    "d": 86400.0,
+    "day": 86400.0,
+    "week": 604800.0,
+    "month": 2629800.0,
+    "year": 31557600.0,
+}
+_BYTES = r"(?:[kKMGTPE]i?B|[bB]ytes?)"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What may be spent."""
+
+    kind: Kind
+    amount: float
+    """USD, chip-hours or FLOPs; for chips over a time, chip-hours."""
+    chip: str = ""
+    """Name of the chip, where the budget names one."""
+    count: int = 0
+    """Chips, where the budget names their number."""
+    seconds: float = 0.0
+    """Wall time, where the budget names it."""
+
+    def scaled(self, factor: float) -> "Budget":
+        """So many times as much: more chips over the same time, where both are named."""
+        count = max(1, round(self.count * factor)) if self.count else 0
+        amount = self.amount * (count / self.count if self.count else factor)
+        return Budget(self.kind, amount, self.chip, count, self.seconds)
+
+    def __str__(self) -> str:
+        if self.kind == "usd":
+            return f"{compact(self.amount)}usd"
+        if self.kind == "flops":
+            return f"{self.amount:g}flops"
+        if self.kind == "chips-time":
+            return f"{self.count} {self.chip} for {self.seconds / 86400:g} days"
+        return f"{self.amount:g} {self.chip}-hours"
+
+
+def parse_budget(text: str) -> Budget:
+    """Read `4.6Musd`, `$2M`, `3e6 H100-hours`, `1e24flops`, `64 A100 for 30 days`.
+
+    Raises:
+        DanluError: it has no unit, or one that is none of these.
+    """
+    words = text.strip()
+    found = re.fullmatch(rf"(\d+)\s*(?:x\s*)?(.+?)\s+for\s+{_NUMBER}\s*([a-zA-Z]+)", words)
+    if found:
+        count, seconds = int(found[1]), _seconds(found[3], found[4], text)
+        if count < 1 or seconds <= 0:
+            raise _not_positive(text)
+        return Budget("chips-time", count * seconds / 3600, found[2].strip(), count, seconds)
+    found = re.fullmatch(rf"{_NUMBER}\s*([kKMBGT]?)\s*(.+?)[\s-]+(?:chip-?)?(?:hours?|h)", words, re.IGNORECASE)
+    if found:
+        amount = _scaled(found[1], found[2], text)
+        chip = found[3].strip()
+        if chip.lower() in ("chip", "gpu", "gpus", "chips"):
+            chip = ""
+        return Budget("chip-hours", amount, chip)
+    found = re.fullmatch(
+        rf"(?:\$|usd\s*){_NUMBER}\s*([kKMBT]?)|{_NUMBER}\s*([kKMBT]?)\s*(?:\$|usd|dollars?)", words, re.I
+    )
+    if found:
+        number, scale = (found[1], found[2]) if found[1] else (found[3], found[4])
+        return Budget("usd", _scaled(number, scale or "", text))
+    found = re.fullmatch(rf"{_NUMBER}\s*([kKMGTPEZ]?)\s*flops?", words, re.IGNORECASE)
+    if found:
+        return Budget("flops", _scaled(found[1], found[2], text))
+    if re.search(r"flops?\s*/\s*s|flop/s", words, re.IGNORECASE):
+        raise DanluError(
+            f"the budget '{text}' is a rate, not an amount.",
+            "Give FLOPs in all, such as 1e24flops, or chips for a time.",
+        )
+    if re.fullmatch(_NUMBER, words):
+        raise DanluError(
+            f"the budget '{text}' has no unit.", f"Write {words}usd, '{words} H100-hours' or {words}flops."
+        )
+    raise DanluError(
+        f"'{text}' is no budget.", "Write it as 4.6Musd, '3e6 H100-hours', 1e24flops or '64 A100 for 30 days'."
+    )
+
+
+def parse_tokens(text: str) -> float:
+    """Read a number of tokens: `15T`, `300B`, `1.5e12`, `300 B tokens`.
+
+    Raises:
+        DanluError: it is bytes, or no number.
+    """
+    words = text.strip()
+    if re.fullmatch(rf"{_NUMBER}\s*{_BYTES}", words):
+        number = re.match(_NUMBER, words)
+        assert number
+        letter = re.sub(r"[^kKMGTPE]", "", words[number.end() :])[:1]
+        raise DanluError(
+            f"'{text}' are bytes, not tokens.",
+            f"Write tokens as in 15T; {text} of text are some {float(number[0]) / 4:g}{letter} tokens, at about four"
+            " bytes each.",
+        )
+    found = re.fullmatch(rf"{_NUMBER}\s*([kKMBGT]?)\s*(?:tok|tokens?)?", words)
+    if not found:
+        raise DanluError(f"'{text}' is no number of tokens.", "Write it as 15T, 300B or 1.5e12.")
+    return _scaled(found[1], found[2], text)
+
+
+def parse_seconds(text: str) -> float:
+    """Read a time: `30 days`, `12h`, `90min`.
+
+    Raises:
+        DanluError: no such unit, or none.
+    """
+    found = re.fullmatch(rf"{_NUMBER}\s*([a-zA-Z]+)", text.strip())
+    if not found:
+        raise DanluError(f"'{text}' is no time.", "Write a number and a unit, such as '30 days' or 12h.")
+    return _seconds(found[1], found[2], text)
+
+
+def compact(number: float) -> str:
+    """A count that reads back: `1.5T`, `300B`, `4.6M`, `812`; six digits."""
+    for scale, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(number) >= scale and number < 1e15:
+            return f"{number / scale:.6g}{letter}"
+    return f"{number:.6g}"
+
+
+def _scaled(number: str, scale: str, text: str) -> float:
+    letter = scale if scale in _SCALES else scale.upper()
+    value = float(number) * _SCALES[letter]
+    if not 0 < value < float("inf"):
+        raise _not_positive(text)
+    return value
+
+
+def _seconds(number: str, unit: str, text: str) -> float:
+    name = unit.lower()
+    name = name if name in _SECONDS else name.rstrip("s")
+    if name not in _SECONDS:
+        raise DanluError(f"'{unit}' in '{text}' is no unit of time.", "Write hours, days, weeks, months or years.")
+    return float(number) * _SECONDS[name]
+
+
+def _not_positive(text: str) -> DanluError:
+    return DanluError(f"'{text}' is not more than zero.", "Give a larger amount.")
