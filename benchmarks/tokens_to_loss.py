@@ -131,6 +131,23 @@ def crossing(shares: list[float], losses: list[float], goal: float) -> float:
     return shares[0] if losses[0] < goal else math.inf
 
 
+def plain_texts(folder: Path | None, out: Path) -> list[str]:
+    """The texts of a folder as files that need no field named: of a JSON line, all its strings."""
+    out.mkdir()
+    found = []
+    for path in sorted(folder.iterdir()) if folder else []:
+        copy = out / path.name
+        if path.suffix == ".jsonl":
+            records = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+            texts = ("\n".join(v for v in record.values() if isinstance(v, str)) for record in records)
+            copy.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+        elif path.suffix in (".txt", ".md"):
+            copy.write_bytes(path.read_bytes())
+        if copy.exists():
+            found.append(str(copy))
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--text", type=Path, help="a folder of more text")
@@ -142,11 +159,12 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         work, quiet = Path(folder), Progress(terminal=False)
-        data = ("stdlib", *([str(arguments.text)] if arguments.text else []))
+        data = ("stdlib", *plain_texts(arguments.text, work / "text"))
         build_corpus(CorpusConfig(data=data), work / "corpus", quiet)
         summary = build_tokens(work / "corpus", TokensConfig(vocab_size=VOCABULARY), work / "tokens", quiet)
         model = shape(WIDTH, summary.vocab_size, CONTEXT)
-        print(f"{model.num_parameters() / 1e6:.2f}M parameters, {total / 1e6:g}M tokens of {', '.join(data)}")
+        names = ", ".join(Path(item).name for item in data)
+        print(f"{model.num_parameters() / 1e6:.2f}M parameters, {total / 1e6:g}M tokens of {names}", flush=True)
         dtype = compute_dtype(torch.device("cpu"))
         bench = Bench(work / "tokens", model, heldout_evaluator(work / "tokens", CONTEXT), dtype)
 

@@ -113,7 +113,8 @@ def _show_plan(plan: Plan) -> None:
     )
     _say(
         f"run       {format_seconds(run.wall_seconds)} (80%: {format_seconds(plan.wall.low)} to"
-        f" {format_seconds(plan.wall.high)}), {format_count(plan.chip_hours.mid)} chip-hours, goodput {run.goodput:.1%};"
+        f" {format_seconds(plan.wall.high)}), {format_count(plan.chip_hours.mid)} chip-hours,"
+        f" goodput {run.goodput:.1%};"
         f" {run.failures:.1f} failures expected, a checkpoint every {format_seconds(run.checkpoint_interval)}"
     )
     costs = plan.costs

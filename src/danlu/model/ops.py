@@ -15,7 +15,6 @@ from torch.autograd.function import once_differentiable
 
 from danlu.model.kernels import Kernels, load
 
-
 _QUERY_BLOCK = 128
 """Queries whose products with their keys are one batch of products: smaller ones keep the matrix units waiting."""
 

@@ -209,7 +209,8 @@ def _forwards(request: Request, names: list[str], known: tuple[Chip, ...] | None
     if missing:
         raise DanluError(
             f"a plan needs {', '.join(missing)} too.",
-            "Forwards: --model llama3-70b --tokens 15T --chip h100 --count 2048; backwards: --budget 4.6Musd --chip h100.",
+            "Forwards: --model llama3-70b --tokens 15T --chip h100 --count 2048;"
+            " backwards: --budget 4.6Musd --chip h100.",
         )
     assert request.model
     assert request.tokens

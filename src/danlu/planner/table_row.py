@@ -104,7 +104,7 @@ def read_row(row: Row) -> ReadRow:
 
 
 def link_out(words: str, domain: int) -> float | None:
-    """Bytes/s between nodes for one chip, from words such as `4x100Gb Omni-Path per node`; None where there are none."""
+    """Bytes/s between nodes for one chip, from words such as `4x100Gb Omni-Path per node`; None if there are none."""
     text = words.lower().replace("gbit", "gb").replace("gbps", "gb/s")
     several = re.search(r"(\d+)\s*x\s*(\d+)\s*gb?(?:/s)?", text)
     if several:

@@ -1,7 +1,9 @@
 """Lists of facts: a name and a value each, for what does not make a table."""
 
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from danlu.report import figures
 from danlu.report.language import Text, printable, same, tr
@@ -125,10 +127,16 @@ def law_facts(files: RunFiles, scene: Scene) -> tuple[Fact, ...]:
         ("noise", figures.percent(forecast.number("noise"), 2)),
         ("backtest", told if test else None),
         ("backtest.measured", figures.loss(test.number("measured"))),
-        ("method", forecast.text("method")),
+        ("method", joined(forecast.remarks("method"))),
         long=("formula",),
         prose=("method",),
     )
+
+
+def joined(sentences: Iterable[Text]) -> Text:
+    """Sentences one after the other."""
+    said = list(sentences)
+    return Text(" ".join(text.en for text in said), "".join(text.zh for text in said))
 
 
 def named_values(record: Record) -> str:
@@ -204,20 +212,17 @@ def _device(hardware: Record) -> str:
 
 
 def next_commands(files: RunFiles) -> tuple[Command, ...]:
-    """What to type next: go on with an unfinished run, use a finished one, and repeat either."""
+    """What to type next: go on with an unfinished run, use a finished one. Each works as it stands."""
     run = shlex.quote(str(files.folder))
-    recipe = shlex.quote(str(files.folder / "recipe.toml"))
-    model = shlex.quote(str(files.folder / "pretrain" / "model"))
-    commands = []
-    if files.verdict and files.evaluation:
-        commands.append(Command(f"danlu chat {model}", tr("commands.chat")))
-        commands.append(Command(f"danlu generate {model}", tr("commands.generate")))
-        commands.append(Command(f"danlu evaluate {model} --data FILES", tr("commands.evaluate")))
-        commands.append(Command(f"danlu export {model}", tr("commands.export")))
-    else:
-        named = f"{recipe} " if files.recipe else ""
-        commands.append(Command(f"danlu run {named}--out {run}", tr("commands.continue")))
-    return tuple(commands)
+    if not (files.verdict and files.evaluation):
+        return (Command(f"danlu run {run}", tr("commands.continue")),)
+    export = shlex.quote(str(Path("exports") / files.name))
+    return (
+        Command(f"danlu chat {run}", tr("commands.chat")),
+        Command(f"danlu generate {run}", tr("commands.generate")),
+        Command(f"danlu evaluate {run}", tr("commands.evaluate")),
+        Command(f"danlu export {run} {export}", tr("commands.export")),
+    )
 
 
 def repeat_commands(files: RunFiles) -> tuple[Command, ...]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from danlu.report import figures
-from danlu.report.language import NOTHING_TO_SAY, Text, printable, tr
+from danlu.report.language import NOTHING_TO_SAY, Text, tr
 from danlu.report.reading import Record, RunFiles
 
 
@@ -134,7 +134,6 @@ def toy_words(files: RunFiles) -> Text | None:
     return tr("toy", seed="?" if seed is None else f"{seed:.0f}")
 
 
-def warnings(files: RunFiles) -> tuple[str, ...]:
+def warnings(files: RunFiles) -> tuple[Text, ...]:
     """What the plan and the forecast want their reader to know, each once."""
-    said = (*files.plan.texts("warnings"), *files.forecast.texts("warnings"))
-    return tuple(dict.fromkeys(printable(warning) for warning in said))
+    return tuple(dict.fromkeys((*files.plan.remarks("warnings"), *files.forecast.remarks("warnings"))))

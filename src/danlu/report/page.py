@@ -65,8 +65,8 @@ class Page:
     evaluation: tables.Table
     speed: tuple[Fact, ...]
     environment: tuple[Fact, ...]
-    warnings: tuple[str, ...]
-    damaged: tuple[str, ...]
+    warnings: tuple[Text, ...]
+    damaged: tuple[Text, ...]
     next: tuple[Command, ...]
     repeat: tuple[Command, ...]
     recipe: str
@@ -134,7 +134,7 @@ def build(files: RunFiles) -> Page:
         speed=speed_facts(files),
         environment=environment_facts(files),
         warnings=warnings(files),
-        damaged=tuple(printable(name) for name in files.damaged),
+        damaged=files.damaged,
         next=next_commands(files),
         repeat=repeat_commands(files),
         recipe=printable(files.recipe_text),

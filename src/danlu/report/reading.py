@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from danlu.common.errors import DanluError
+from danlu.common.remark import Remark
+from danlu.report.language import Text, printable, same, tr
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,22 @@ class Record:
         """The strings in the list at the path."""
         value = self._at(path)
         return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+    def remarks(self, *path: str) -> tuple[Text, ...]:
+        """What stands in the list at the path, or alone there, as sentences: remarks in both languages, and words as
+        they are."""
+        value = self._at(path)
+        said = []
+        for item in value if isinstance(value, list) else (value,):
+            if isinstance(item, str):
+                said.append(same(item))
+            elif isinstance(item, Mapping) and isinstance(item.get("key"), str):
+                figures = Record(item).record("figures")
+                numbers = {name: number for name, _ in figures.items() if (number := figures.number(name)) is not None}
+                words = {name: word for name, _ in figures.items() if (word := figures.text(name)) is not None}
+                remark = Remark(item["key"], {**numbers, **words})
+                said.append(Text(printable(remark.say("en")), printable(remark.say("zh"))))
+        return tuple(said)
 
     def items(self, *path: str) -> Iterator[tuple[str, Any]]:
         """Names and raw values of the object at the path."""
@@ -121,7 +139,7 @@ class RunFiles:
     rung_curves: tuple[Curve, ...]
     step_seconds: dict[str, float]
     """How long each finished step took, by name."""
-    damaged: tuple[str, ...]
+    damaged: tuple[Text, ...]
     """Files that are there and cannot be read, with the reason."""
 
     @property
@@ -138,7 +156,7 @@ def read_run(folder: Path) -> RunFiles:
     """
     if not folder.is_dir():
         raise DanluError(f"there is no run folder {folder}.", "Check the path, or start one with `danlu run`.")
-    damaged: list[str] = []
+    damaged: list[Text] = []
 
     def read(name: str, parse: Callable[[str], Any]) -> Any:
         path = folder / name
@@ -147,7 +165,7 @@ def read_run(folder: Path) -> RunFiles:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, UnicodeDecodeError, ValueError, RecursionError) as error:
-            damaged.append(f"{name}: {error}")
+            damaged.append(_damage(name, error))
             return None
 
     def record(name: str) -> Record:
@@ -186,6 +204,21 @@ def read_run(folder: Path) -> RunFiles:
     )
 
 
+def _damage(name: str, error: Exception) -> Text:
+    """Which file cannot be read, and why."""
+    match error:
+        case json.JSONDecodeError():
+            return tr("damaged.json", file=printable(name), line=error.lineno)
+        case tomllib.TOMLDecodeError():
+            return tr("damaged.toml", file=printable(name))
+        case UnicodeDecodeError():
+            return tr("damaged.encoding", file=printable(name))
+        case OSError():
+            return tr("damaged.system", file=printable(name), number=error.errno or 0)
+        case _:
+            return tr("damaged.other", file=printable(name))
+
+
 def _step_seconds(record: Callable[[str], Record]) -> dict[str, float]:
     """From the records that the steps leave."""
     seconds = {}
@@ -200,7 +233,13 @@ def _step_seconds(record: Callable[[str], Record]) -> dict[str, float]:
 def _parse_lines(content: str) -> tuple[Record, ...]:
     """JSON lines; a last line without its newline is a write in progress and is left out."""
     whole = content[: content.rfind("\n") + 1]
-    values = (json.loads(line) for line in whole.splitlines() if line.strip())
+    values, offset = [], 0
+    for line in whole.splitlines(keepends=True):
+        try:
+            values.append(json.loads(line) if line.strip() else None)
+        except json.JSONDecodeError as error:  # with the place in the file instead of that in the line
+            raise json.JSONDecodeError(error.msg, content, offset + error.pos) from error
+        offset += len(line)
     return tuple(Record(value) for value in values if isinstance(value, dict))
 
 

@@ -1,0 +1,377 @@
+"""Fitting a law: a grid over its shape parameters, then many damped Gauss-Newton descents at once.
+
+The trouble with fitting E + A/N^alpha + B/D^beta is the start: the five parameters together are badly conditioned, and
+optimisers stop short (Besiroglu et al. 2024 on Hoffmann et al. 2022). For given shape parameters the coefficients are a
+non-negative linear least-squares problem, so a grid over the shape alone finds the valley (variable projection, Golub
+and Pereyra 1973; for scaling laws Open-Athena 2026). From the best nodes the descent finishes the job on the true
+objective, the sum (never the mean) of the Huber losses of the log residuals.
+
+Everything is done for R problems at once that share their points but not their weights, which is what a bootstrap is.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain, combinations, islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from danlu.scaling.laws import Array, Law, Parameter
+
+_STARTS = 6
+_SMALLEST = 1e-9
+"""A term below this share of the loss is taken as zero."""
+_LARGEST = 1e3
+_GRID_POINTS = 300
+"""Points that the grid looks at; a descent looks at all."""
+_GRID_NUMBERS = 4e6
+"""Numbers held at once while the grid is reckoned."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One law, one set of points, and the rule that makes a fit good."""
+
+    law: Law
+    values: Mapping[str, Array]
+    """The law's variables at the points, each (n, ...)."""
+    targets: Array
+    """What was measured at them (n,): losses in nats per token, or shares."""
+    delta: float = 1e-3
+    """Where the Huber loss turns from squares to absolute values (natural log of the loss)."""
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    """Parameters that are known and not fitted."""
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The parameters in the order of a row of theta."""
+        return self.law.parameters
+
+    @cached_property
+    def num_coefficients(self) -> int:
+        """How many of them are coefficients; they come first."""
+        return len(self.law.coefficients)
+
+    @cached_property
+    def free(self) -> NDArray[np.bool_]:
+        """Which parameters are fitted (p,)."""
+        return np.array([parameter.name not in self.fixed for parameter in self.parameters])
+
+    @cached_property
+    def logs(self) -> NDArray[np.bool_]:
+        """Which parameters stand in theta as logarithms (p,).
+
+        A positive coefficient does where its term is positive everywhere, and then as the term's geometric mean over
+        the points, which takes away nearly all of its correlation with the exponents.
+        """
+        positive = [np.all(part > 0) for part in self._middle_basis()]
+        known = [name in self.fixed for name in self.law.coefficients]
+        coefficients = [
+            p.positive and good and not k for p, good, k in zip(self.parameters, positive, known, strict=False)
+        ]
+        shape = [p.low > 0 and p.name not in self.fixed for p in self.parameters[self.num_coefficients :]]
+        return np.array([*coefficients, *shape]) & (self.law.link == "loss" or np.arange(len(self.parameters)) >= 0)
+
+    def nodes(self, parameter: Parameter) -> tuple[float, ...]:
+        """Where the grid looks for a shape parameter."""
+        if parameter.name in self.fixed:
+            return (self.fixed[parameter.name],)
+        if parameter.spans is None:
+            return parameter.nodes
+        known = self.values[parameter.spans]
+        return tuple(np.geomspace(known.min(), known.max(), 14).tolist())
+
+    def named(self, theta: Array) -> dict[str, float]:
+        """Named parameters from one row of theta (p,)."""
+        numbers = self.natural(theta[None, :])[0]
+        return dict(zip((p.name for p in self.parameters), numbers.tolist(), strict=True))
+
+    def natural(self, theta: Array) -> Array:
+        """Rows of parameters (R, p) from rows of theta (R, p)."""
+        shape, parts = self._basis(theta)
+        result = np.where(self.logs, np.exp(np.where(self.logs, theta, 0.0)), theta)
+        for index in range(self.num_coefficients):
+            if self.logs[index]:
+                result[:, index] = np.exp(theta[:, index] - np.mean(np.log(parts[index]), axis=1))
+        return result
+
+    def predict(self, theta: Array, values: Mapping[str, Array]) -> Array:
+        """Losses (R, places) of rows of theta (R, p) at other places."""
+        numbers = self.natural(theta)
+        shape = {p.name: numbers[:, [i]] for i, p in enumerate(self.parameters) if p.kind == "shape"}
+        parts = self.law.basis(shape, values)
+        total: Array = np.zeros((len(theta), 1))
+        for index, part in enumerate(parts):
+            total = total + numbers[:, [index]] * part
+        return np.exp(total) if self.law.link == "log" else total
+
+    def linearise(self, theta: Array) -> tuple[Array, Array]:
+        """Residuals (R, n), logs of predicted over measured or plain differences, and their derivatives (R, p, n)."""
+        shape, parts = self._basis(theta)
+        slopes = self.law.basis_slopes(shape, self.values)
+        rows, count, points = len(theta), theta.shape[1], len(self.targets)
+        total = np.zeros((rows, points))
+        jacobian = np.zeros((rows, count, points))
+        names = [p.name for p in self.parameters]
+        for index, part in enumerate(parts):
+            if self.logs[index]:
+                log_mean = np.mean(np.log(part), axis=1, keepdims=True)
+                share = part * np.exp(theta[:, [index]] - log_mean)
+                jacobian[:, index] = share
+            else:
+                share = theta[:, [index]] * part
+                jacobian[:, index] = part
+            total += share
+            for name, terms in slopes.items():
+                if index not in terms or not self.free[names.index(name)]:
+                    continue
+                slope = np.broadcast_to(terms[index], (rows, points))
+                if self.logs[index]:
+                    relative = slope / part
+                    jacobian[:, names.index(name)] += share * (relative - relative.mean(axis=1, keepdims=True))
+                else:
+                    jacobian[:, names.index(name)] += theta[:, [index]] * slope
+        for index in range(self.num_coefficients, count):
+            if self.logs[index]:
+                jacobian[:, index] *= np.exp(theta[:, [index]])
+        jacobian[:, ~self.free] = 0.0
+        if self.law.response == "share":
+            return total - self.targets, jacobian
+        if self.law.link == "log":
+            return total - np.log(self.targets), jacobian
+        with np.errstate(divide="ignore", invalid="ignore"):
+            residuals = np.log(total) - np.log(self.targets)
+            jacobian = jacobian / total[:, None, :]
+        bad = total <= 0
+        if bad.any():
+            residuals[bad] = 1e3
+            jacobian.transpose(0, 2, 1)[bad] = 0.0
+        return residuals, jacobian
+
+    def cost(self, residuals: Array, weights: Array) -> Array:
+        """The objective (R,): sum of weights times Huber losses."""
+        return np.asarray(np.sum(weights * huber(residuals, self.delta), axis=1))
+
+    @cached_property
+    def limits(self) -> tuple[Array, Array]:
+        """Lowest and highest theta (p,)."""
+        lows, highs = [], []
+        scale = float(np.log(np.mean(np.abs(self.targets))))
+        for index, parameter in enumerate(self.parameters):
+            if parameter.kind == "coefficient":
+                log = self.logs[index]
+                lows.append(scale + np.log(_SMALLEST) if log else parameter.low)
+                highs.append(scale + np.log(_LARGEST) if log else parameter.high)
+            else:
+                low, high = parameter.low, parameter.high
+                if parameter.spans is not None:
+                    known = self.values[parameter.spans]
+                    low, high = known.min() / 10, known.max() * 10
+                lows.append(np.log(low) if self.logs[index] else low)
+                highs.append(np.log(high) if self.logs[index] else high)
+        return np.array(lows), np.array(highs)
+
+    def _basis(self, theta: Array) -> tuple[dict[str, Array], list[Array]]:
+        shape = {}
+        for index, parameter in enumerate(self.parameters):
+            if parameter.kind == "shape":
+                column = theta[:, [index]]
+                shape[parameter.name] = np.exp(column) if self.logs[index] else column
+        size = (len(theta), len(self.targets))
+        return shape, [np.broadcast_to(part, size) for part in self.law.basis(shape, self.values)]
+
+    def _middle_basis(self) -> list[Array]:
+        shape = {}
+        for parameter in self.parameters[self.num_coefficients :]:
+            nodes = self.nodes(parameter)
+            shape[parameter.name] = np.full((1, 1), nodes[len(nodes) // 2])
+        return [np.asarray(part) for part in self.law.basis(shape, self.values)]
+
+
+def huber(residuals: Array, delta: float) -> Array:
+    """Huber loss of each residual: squares halved up to `delta`, then a straight line."""
+    size = np.abs(residuals)
+    return np.where(size <= delta, 0.5 * size**2, delta * (size - 0.5 * delta))
+
+
+def starts(problem: Problem, count: int = _STARTS) -> Array:
+    """The best few local minima of the grid over the shape parameters, as rows of theta (starts, p)."""
+    shape_parameters = problem.parameters[problem.num_coefficients :]
+    axes = [problem.nodes(parameter) for parameter in shape_parameters]
+    size = tuple(len(axis) for axis in axes)
+    grid = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1) if axes else np.zeros((1, 0))
+    chosen = np.unique(np.linspace(0, len(problem.targets) - 1, _GRID_POINTS).astype(int))
+    values = {name: problem.values[name][chosen] for name in problem.law.variables}
+    weight = max(int(np.prod(value.shape)) for value in values.values())
+    rows = max(1, int(_GRID_NUMBERS / (weight * problem.num_coefficients)))
+    coefficients, costs = [], []
+    for begin in range(0, len(grid), rows):
+        found, cost = _project(problem, grid[begin : begin + rows], values, problem.targets[chosen])
+        coefficients.append(found)
+        costs.append(cost)
+    cost = np.concatenate(costs)
+    order = _local_minima(cost.reshape(size))[:count] if axes else np.array([0])
+    return _theta(problem, np.concatenate(coefficients)[order], grid[order])
+
+
+def _theta(problem: Problem, coefficients: Array, shape: Array) -> Array:
+    theta = np.concatenate([coefficients, shape], axis=1)
+    log_shape = problem.logs.copy()
+    log_shape[: problem.num_coefficients] = False
+    theta[:, log_shape] = np.log(theta[:, log_shape])
+    _, parts = problem._basis(theta)
+    smallest = _SMALLEST * np.mean(np.abs(problem.targets))
+    for index in range(problem.num_coefficients):
+        if problem.logs[index]:
+            mean = np.mean(np.log(parts[index]), axis=1)
+            theta[:, index] = np.log(np.maximum(coefficients[:, index], np.exp(-mean) * smallest)) + mean
+    return theta
+
+
+def _project(problem: Problem, grid: Array, values: Mapping[str, Array], targets: Array) -> tuple[Array, Array]:
+    """Coefficients (G, T) of least relative squares at each node of the grid, within their bounds, and the cost (G,).
+
+    With at most four terms, the best of all subsets of terms whose plain solution keeps the bounds is exact.
+    """
+    law, count = problem.law, problem.num_coefficients
+    shape = {p.name: grid[:, [i]] for i, p in enumerate(problem.parameters[count:])}
+    parts = [np.broadcast_to(part, (len(grid), len(targets))) for part in law.basis(shape, values)]
+    if law.link == "log":
+        scale, goal = np.ones(len(targets)), np.log(targets)
+    elif law.response == "share":
+        scale, goal = np.ones(len(targets)), targets
+    else:
+        scale, goal = targets, np.ones(len(targets))
+    basis = np.stack(parts, axis=1) / scale  # (G, T, n)
+    known = [index for index in range(count) if not problem.free[index]]
+    offset = sum((problem.fixed[law.coefficients[index]] * basis[:, index] for index in known), np.zeros(()))
+    target = np.broadcast_to(goal - offset, (len(grid), len(targets)))
+    size = np.sqrt(np.mean(basis**2, axis=2, keepdims=True)) + np.finfo(float).tiny
+    basis = basis / size
+    gram = basis @ basis.transpose(0, 2, 1)
+    moment = np.einsum("gtn,gn->gt", basis, target)
+    cost = np.sum(target**2, axis=1)
+    coefficients = np.zeros((len(grid), count))
+    fitted = [index for index in range(count) if problem.free[index]]
+    signed = [index for index in fitted if not problem.parameters[index].positive]
+    for columns in _subsets(fitted, signed):
+        part = gram[:, columns][:, :, columns]
+        ridge = 1e-13 * np.trace(part, axis1=1, axis2=2)[:, None, None] * np.eye(len(columns))
+        solution = np.linalg.solve(part + ridge, moment[:, columns][:, :, None])[:, :, 0]
+        left = np.sum((target - np.einsum("gt,gtn->gn", solution, basis[:, columns])) ** 2, axis=1)
+        held = [place for place, index in enumerate(columns) if problem.parameters[index].positive]
+        better = np.all(solution[:, held] >= 0, axis=1) & (left < cost)
+        cost[better] = left[better]
+        coefficients[better] = 0.0
+        coefficients[np.ix_(np.flatnonzero(better), np.array(columns))] = solution[better]
+    coefficients = coefficients / size[:, :, 0]
+    for index in known:
+        coefficients[:, index] = problem.fixed[law.coefficients[index]]
+    return coefficients, cost
+
+
+def _subsets(fitted: list[int], signed: list[int]) -> list[list[int]]:
+    """Subsets of the terms to solve for; those that may have either sign are always in."""
+    rest = [index for index in fitted if index not in signed]
+    found = chain.from_iterable(combinations(rest, size) for size in range(len(rest) + 1))
+    return [sorted([*signed, *subset]) for subset in found if signed or subset]
+
+
+def _local_minima(cost: Array) -> NDArray[np.intp]:
+    """Flat indices of the nodes no worse than their neighbours, best first."""
+    padded = np.pad(cost, 1, constant_values=np.inf)
+    lowest = np.ones(cost.shape, dtype=bool)
+    inside = tuple(slice(1, -1) for _ in range(cost.ndim))
+    for axis in range(cost.ndim):
+        for shift in (-1, 1):
+            lowest &= cost <= np.roll(padded, shift, axis=axis)[inside]
+    flat = np.flatnonzero(lowest & np.isfinite(cost))
+    return flat[np.argsort(cost.ravel()[flat], kind="stable")]
+
+
+def descend(
+    problem: Problem, theta: Array, weights: Array | float = 1.0, *, rounds: int = 600, tolerance: float = 1e-11
+) -> tuple[Array, Array]:
+    """Damped Gauss-Newton (Levenberg-Marquardt) on the Huber objective from many starts, or with many weights, at once.
+
+    Args:
+        theta: starts (R, p).
+        weights: (R, n), (n,) or one number, what each point counts.
+        rounds: steps at most.
+        tolerance: a row is done when it gains less than this share of its objective five times in a row.
+
+    Returns:
+        The refined rows (R, p) and their objectives (R,).
+    """
+    lows, highs = problem.limits
+    theta = np.clip(theta, lows, highs)
+    for index in np.flatnonzero(~problem.free):
+        theta[:, index] = problem.fixed[problem.parameters[index].name]
+    weights = np.broadcast_to(weights, (len(theta), len(problem.targets)))
+    damping = np.full(len(theta), 1e-3)
+    residuals, jacobian = problem.linearise(theta)
+    cost = problem.cost(residuals, weights)
+    quiet = np.zeros(len(theta), dtype=int)
+    tiny = np.finfo(float).tiny
+    for _ in range(rounds):
+        active = np.flatnonzero(quiet < 5)
+        if not active.size:
+            break
+        size = np.maximum(np.abs(residuals[active]), tiny)
+        weighted = jacobian[active] * (weights[active] * np.minimum(1.0, problem.delta / size))[:, None, :]
+        hessian = weighted @ jacobian[active].transpose(0, 2, 1)
+        slope = (weighted @ residuals[active][:, :, None])[:, :, 0]
+        scale = np.einsum("rpp->rp", hessian).copy()
+        scale = np.maximum(scale, 1e-9 * scale.max(axis=1, keepdims=True)) + tiny
+        # At a limit, a parameter that wants to go on through it is held, and so is one that is known.
+        held = ((theta[active] <= lows) & (slope > 0)) | ((theta[active] >= highs) & (slope < 0)) | ~problem.free
+        slope[held] = 0.0
+        hessian[held[:, :, None] | held[:, None, :]] = 0.0
+        diagonal = (damping[active, None] + held) * scale
+        step = np.linalg.solve(hessian + diagonal[:, :, None] * np.eye(theta.shape[1]), -slope[:, :, None])[:, :, 0]
+        step = np.where(problem.logs, np.clip(step, -2.0, 2.0), step)
+        trial = np.clip(theta[active] + step, lows, highs)
+        trial[:, ~problem.free] = theta[active][:, ~problem.free]
+        trial_residuals, trial_jacobian = problem.linearise(trial)
+        trial_cost = problem.cost(trial_residuals, weights[active])
+        better = trial_cost <= cost[active]
+        small = cost[active] - trial_cost <= tolerance * cost[active]
+        quiet[active] = np.where(better & small | (damping[active] > 1e12), quiet[active] + 1, 0)
+        damping[active] = np.where(better, np.maximum(damping[active] / 5, 1e-12), damping[active] * 4)
+        winners = active[better]
+        theta[winners], cost[winners] = trial[better], trial_cost[better]
+        residuals[winners], jacobian[winners] = trial_residuals[better], trial_jacobian[better]
+    return theta, cost
+
+
+def weak_directions(problem: Problem, theta: Array, limit: float = 1.0) -> tuple[float, list[dict[str, float]]]:
+    """How well the points tell the parameters apart at a fit.
+
+    Args:
+        theta: one row (p,).
+        limit: a direction is weak when the points leave it uncertain by more than this (natural log of a parameter).
+
+    Returns:
+        The condition number of the residuals' derivatives by the logs of the law's own parameters, columns scaled to
+        length one; and the weak directions, strongest parts only, by name.
+    """
+    numbers = problem.named(theta)
+    names = [p.name for p in problem.parameters if p.name not in problem.fixed and numbers[p.name] != 0]
+    gradient = problem.law.gradient(numbers, problem.values)
+    predicted = problem.law.predict(numbers, problem.values)
+    scale = np.ones_like(predicted) if problem.law.response == "share" else predicted
+    jacobian = np.stack([gradient[name] * numbers[name] / scale for name in names], axis=1)  # (n, p)
+    lengths = np.linalg.norm(jacobian, axis=0)
+    singular = np.linalg.svd(jacobian / np.where(lengths > 0, lengths, 1.0), compute_uv=False)
+    condition = float(singular[0] / max(singular[-1], np.finfo(float).tiny))
+    residuals = np.log(predicted / problem.targets) if problem.law.response == "loss" else predicted - problem.targets
+    freedom = max(len(residuals) - len(names), 1)
+    noise = float(np.sqrt(np.sum(residuals**2) / freedom))
+    _, strengths, directions = np.linalg.svd(jacobian, full_matrices=False)
+    weak = []
+    for strength, direction in zip(strengths, directions, strict=True):
+        if noise / max(strength, np.finfo(float).tiny) > limit:
+            parts = {name: float(part) for name, part in zip(names, direction, strict=True) if abs(part) > 0.2}
+            weak.append(dict(islice(sorted(parts.items(), key=lambda item: -abs(item[1])), 3)))
+    return condition, weak
