@@ -10,8 +10,8 @@ from danlu.common.strict import from_mapping
 from danlu.corpus.store import read_summary
 from danlu.report.outcome import outcome
 from danlu.report.reading import read_run
-from danlu.scaling.fit import fit_points
 from danlu.scaling.forecast import Forecast, ForecastConfig, Memory, make_forecast, write_forecast
+from danlu.scaling.ladder_fit import fit_points
 from danlu.scaling.points import read_points
 from danlu.scaling.verdict import Verdict, judge, read_verdict, write_verdict
 from danlu.tokens.build import read_tokens_summary

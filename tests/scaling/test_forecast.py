@@ -8,8 +8,8 @@ from danlu.common.errors import DanluError
 from danlu.model.family import shape
 from danlu.scaling.allocation import Target
 from danlu.scaling.config import ForecastConfig
-from danlu.scaling.fit import fit_points
 from danlu.scaling.forecast import check_hash, make_forecast, read_forecast, write_forecast
+from danlu.scaling.ladder_fit import fit_points
 from danlu.scaling.verdict import judge, read_verdict, write_verdict
 
 CONFIG = ForecastConfig(resamples=60)

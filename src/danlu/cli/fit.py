@@ -27,7 +27,7 @@ class Arguments:
 def main(words: list[str]) -> None:
     """Run the verb."""
     arguments = parse(Arguments, words, "fit")
-    from danlu.scaling.fit import fit_points, write_fit
+    from danlu.scaling.ladder_fit import fit_points, write_fit
     from danlu.scaling.points import read_points
 
     report = Progress()

@@ -31,8 +31,8 @@ def main(words: list[str]) -> None:
     from danlu.pipeline.forecasting import forecast_target
     from danlu.pipeline.recipe import read_recipe
     from danlu.pipeline.words import forecast_lines
-    from danlu.scaling.fit import fit_points
     from danlu.scaling.forecast import read_forecast, write_forecast
+    from danlu.scaling.ladder_fit import fit_points
     from danlu.scaling.points import read_points
     from danlu.tokens.build import read_tokens_summary
 

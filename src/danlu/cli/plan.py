@@ -124,7 +124,7 @@ def _law(path: Path | None) -> "LossLaw":
 
     if path is None:
         return REPLICATION
-    from danlu.scaling.fit import read_fit
+    from danlu.scaling.ladder_fit import read_fit
 
     fit = read_fit(path)
     largest = max(point.flops for point in fit.points)

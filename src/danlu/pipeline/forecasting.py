@@ -9,8 +9,8 @@ from danlu.pipeline.memory import estimate_memory
 from danlu.scaling.allocation import allocate_target
 from danlu.scaling.config import ForecastConfig
 from danlu.scaling.design import LadderPlan
-from danlu.scaling.fit import Fit
 from danlu.scaling.forecast import Forecast, make_forecast
+from danlu.scaling.ladder_fit import Fit
 from danlu.training.config import TrainingConfig
 from danlu.training.dials import batch_tokens
 

@@ -55,7 +55,7 @@ def _ladder(job: Job) -> Results:
 
 def _fit(job: Job) -> Results:
     from danlu.pipeline.entropy import source_entropy
-    from danlu.scaling.fit import fit_points, write_fit
+    from danlu.scaling.ladder_fit import fit_points, write_fit
     from danlu.scaling.points import read_points
 
     entropy = source_entropy(job.folder.corpus, job.folder.tokens)
@@ -70,8 +70,8 @@ def _forecast(job: Job) -> Results:
     from danlu.pipeline.entropy import source_entropy
     from danlu.pipeline.forecasting import forecast_target
     from danlu.pipeline.words import forecast_lines
-    from danlu.scaling.fit import read_fit
     from danlu.scaling.forecast import write_forecast
+    from danlu.scaling.ladder_fit import read_fit
     from danlu.tokens.build import read_tokens_summary
 
     folder, recipe = job.folder, job.recipe

@@ -9,7 +9,7 @@ from danlu.common.errors import DanluError
 from danlu.model.config import ModelConfig
 from danlu.model.family import family
 from danlu.scaling.design import REACH, BatchRule, LadderPlan
-from danlu.scaling.fit import Fit
+from danlu.scaling.ladder_fit import Fit
 from danlu.scaling.repetition import effective_tokens
 
 _FLAT = 0.005

@@ -15,8 +15,8 @@ from danlu.common.strict import from_mapping, to_mapping
 from danlu.scaling.allocation import Target
 from danlu.scaling.config import ForecastConfig
 from danlu.scaling.design import FRESH_EPOCHS
-from danlu.scaling.fit import Fit, fit_points
-from danlu.scaling.outlook import Backtest, Outlook, backtest, outlook
+from danlu.scaling.ladder_fit import Fit, fit_points
+from danlu.scaling.ladder_interval import Backtest, Outlook, backtest, outlook
 from danlu.scaling.points import Point
 from danlu.scaling.repetition import HALF_LIFE_RANGE
 from danlu.scaling.speed import SpeedLaw, fit_speed

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from danlu.scaling.config import ForecastConfig
-from danlu.scaling.fit import FEWEST_POINTS, Fit, emphasis, fit_points, pull_of, variables
+from danlu.scaling.ladder_fit import FEWEST_POINTS, Fit, emphasis, fit_points, pull_of, variables
 from danlu.scaling.laws import FRONTIER, SURFACE, Array
 from danlu.scaling.solver import Problem, refine
 

@@ -9,7 +9,7 @@ import pytest
 
 from danlu.common.errors import DanluError
 from danlu.scaling.config import ForecastConfig
-from danlu.scaling.fit import fit_law, fit_points, read_fit, write_fit
+from danlu.scaling.ladder_fit import fit_law, fit_points, read_fit, write_fit
 from danlu.scaling.laws import SURFACE
 
 SHARED = os.environ.get("DANLU_SHARED")
