@@ -1,4 +1,3 @@
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -64,21 +63,21 @@ def test_many_events_are_read_in_order(place: str, ranking: MakeRanking) -> None
     assert [event.number for event in store.log.events(after=numbers[-3])] == numbers[-2:]
 
 
-def _write_many(place: str, writer: int, number: int) -> None:
-    store = Store(place)
-    for i in range(number):
-        prompt = prompt_of(f"{writer}/{i}")
-        store.add_records([Ranking(prompt, ("a", "b"), (0, 1), annotator=f"p{writer}"), Demonstration(prompt, "r")])
+_WRITER = """
+import sys
+from danlu.feedback.records import Demonstration, Ranking, prompt_of
+from danlu.feedback.store import Store
+place, writer = sys.argv[1:]
+store = Store(place)
+for i in range(40):
+    prompt = prompt_of(f"{writer}/{i}")
+    store.add_records([Ranking(prompt, ("a", "b"), (0, 1), annotator=f"p{writer}"), Demonstration(prompt, "r")])
+"""
 
 
 def test_two_writers_lose_nothing(place: str) -> None:
-    context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=_write_many, args=(place, i, 40)) for i in range(3)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-        assert writer.exitcode == 0
+    writers = [subprocess.Popen([sys.executable, "-c", _WRITER, place, str(i)]) for i in range(3)]
+    assert [writer.wait() for writer in writers] == [0, 0, 0]
     store = Store(place)
     rankings = list(store.rankings())
     assert len(rankings) == len(list(store.demonstrations())) == 120

@@ -40,7 +40,7 @@ def test_damaged_files_are_named_and_the_rest_is_read(run: Path) -> None:
     (run / "corpus/corpus.json").write_bytes(b"\xff\xfe\x00")
     (run / "evaluation/evaluation.json").write_text("[" * 100_000, encoding="utf-8")
     files = read_run(run)
-    named = "\n".join(files.damaged)
+    named = "\n".join(said.en for said in files.damaged)
     assert "forecast.json" in named
     assert "corpus/corpus.json" in named
     assert "evaluation/evaluation.json" in named

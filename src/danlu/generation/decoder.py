@@ -63,8 +63,9 @@ class _Linear:
 
 
 def _has_blocked_linear() -> bool:
-    # What torch.compile calls for frozen weights; not public, so its absence is no error.
-    return all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
+    # What torch.compile calls for frozen weights; not public, so its absence is no error. Without AVX-512 it refuses.
+    known = all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))
+    return known and "AVX512" in torch.backends.cpu.get_cpu_capability()
 
 
 @dataclass(frozen=True)
