@@ -28,6 +28,8 @@ _VERBS = {
     "pretrain": "train one model",
     "generate": "continue a prompt",
     "chat": "talk with a model in the terminal",
+    "serve": "pages and an OpenAI-compatible API for a model",
+    "users": "who may use a served network address",
     "evaluate": "loss and bits per byte on held-out text",
     "report": "one page about a run",
     "export": "copy a model out, ready for other programs",

@@ -1,0 +1,43 @@
+"""The application: routes, middleware, and what they share."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from danlu.web import pages, signin
+from danlu.web.guard import Guard
+from danlu.web.services import Services
+
+
+def create_app(services: Services) -> Starlette:
+    """The ASGI application; it starts loading the models when it starts, and closes the services when it ends."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        services.models.start()
+        try:
+            yield
+        finally:
+            services.close()
+
+    app = Starlette(
+        routes=[*signin.routes(), *pages.routes()],
+        middleware=[Middleware(Guard, config=services.config)],
+        exception_handlers={HTTPException: _refuse},
+        lifespan=lifespan,
+    )
+    app.state.services = services
+    return app
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    """Unknown paths and methods, in JSON."""
+    assert isinstance(error, HTTPException)
+    message = f"{request.method} {request.url.path}: {error.detail}."
+    body = {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None}}
+    return JSONResponse(body, error.status_code, error.headers)

@@ -1,0 +1,159 @@
+"""Running the server: the socket, the lines that it prints, connections that stall, and an orderly end."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from danlu.common.errors import DanluError
+from danlu.web.app import create_app
+from danlu.web.config import ServerConfig
+from danlu.web.served import ServedModel, describe
+from danlu.web.services import Services
+
+# The engine's thread and the server's share the interpreter; at the usual 5 ms between switches each of a step's many
+# calls into torch can wait so long for the other.
+_SWITCH_SECONDS = 0.0002
+
+
+def bind(config: ServerConfig) -> socket.socket:
+    """The listening socket.
+
+    Raises:
+        DanluError: the port is taken or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    server = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((config.host, config.port))
+    except OSError as error:
+        server.close()
+        raise DanluError(
+            f"cannot listen at {config.host}, port {config.port}: {error.strerror or error}.",
+            "Choose another --port (0 takes a free one) or --host.",
+        ) from error
+    return server
+
+
+def serve(services: Services, listening: socket.socket, say: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; answers under way then end first.
+
+    Args:
+        say: prints a line.
+
+    Raises:
+        DanluError: the server would be open to a network without an account.
+    """
+    config = services.config
+    if not config.is_local and not services.accounts.all():
+        raise DanluError(
+            f"--host {config.host} opens the server to the network, and there are no accounts.",
+            f"Make one first: danlu users add NAME --role admin --data {config.data}",
+        )
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    app = create_app(services)
+    settings = uvicorn.Config(
+        app,
+        http=_protocol(config.limits.header_seconds),
+        ws="none",
+        lifespan="on",
+        access_log=False,  # its lines would hold the tokens of links
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=int(config.limits.drain_seconds),
+        backlog=2048,
+    )
+    server = _Server(settings, services)
+    for model in services.models:
+        for line in describe(model):
+            say(line)
+    say(f"conversations in {_shown(config.database_place)}, feedback in {_shown(config.feedback_place)}")
+    for line in addresses(services):
+        say(line)
+    services.token_used = lambda: say(f"for another browser: {_link(services)}")
+    services.models.told = lambda model: say(_state(model))
+    server.run(sockets=[listening])
+    say("stopped.")
+
+
+def addresses(services: Services) -> list[str]:
+    """Where the pages and the API are; for this machine alone with the one-time link."""
+    config = services.config
+    base = base_url(config)
+    key = "any key" if config.api_key is None else "the API key"
+    first = f"open {_link(services)}" if config.is_local else f"open {base}/ and sign in"
+    return [first, f"OpenAI-compatible API: {base}/v1 (with {key}); Ctrl-C stops the server"]
+
+
+def base_url(config: ServerConfig) -> str:
+    """The server's address for a browser."""
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    return f"http://{host}:{config.port}"
+
+
+def _link(services: Services) -> str:
+    return f"{base_url(services.config)}/login?token={services.token.value}"
+
+
+def _state(model: ServedModel) -> str:
+    error = model.loaded.exception()
+    return f"model {model.name} is ready" if error is None else f"model {model.name} cannot be loaded: {error}"
+
+
+def _shown(place: str) -> str:
+    """A place without its password."""
+    if "://" not in place:
+        return place
+    import sqlalchemy as sa
+
+    return sa.make_url(place).render_as_string(hide_password=True)
+
+
+class _Server(uvicorn.Server):
+    """Tells endless streams to end before it waits for the others."""
+
+    def __init__(self, config: uvicorn.Config, services: Services) -> None:
+        super().__init__(config)
+        self._services = services
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._services.draining.set()
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        # The first signal drains and is a success; uvicorn would raise it again at the end.
+        super().handle_exit(sig, frame)
+        self._captured_signals.clear()
+
+
+def _protocol(seconds: float) -> type[H11Protocol]:
+    """uvicorn's protocol, closing connections that send no whole header in time."""
+
+    class Protocol(H11Protocol):
+        _waiting: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._waiting = self.loop.call_later(seconds, self._give_up)
+
+        def handle_events(self) -> None:
+            super().handle_events()
+            if self.cycle is not None and self._waiting is not None:
+                self._waiting.cancel()
+                self._waiting = None
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            if self._waiting is not None:
+                self._waiting.cancel()
+            super().connection_lost(exc)
+
+        def _give_up(self) -> None:
+            if self.cycle is None and not self.transport.is_closing():
+                self.transport.close()
+
+    return Protocol
