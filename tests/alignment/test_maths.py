@@ -14,7 +14,9 @@ from danlu.alignment.maths import (
     best_of_n_kl,
     explained_variance,
     gae,
+    group_advantages,
     kl,
+    kl_loss,
     masked_mean,
     policy_loss,
     ranking_loss,
@@ -345,3 +347,76 @@ def test_explained_variance() -> None:
     close(explained_variance(row(5, 5, 5, 9), returns, mask), 0.0)
     close(explained_variance(row(3, 2, 1, 9), returns, mask), -3.0)
     assert explained_variance(row(1, 2), row(4, 4), torch.ones(1, 2)).isnan()
+
+
+# GRPO
+
+
+def test_group_advantages_are_scores_beside_their_group() -> None:
+    scores = torch.tensor([1.0, 3.0, 2.0, 2.0, 5.0, 7.0])
+    close(group_advantages(scores, 2, "none"), [-1.0, 1.0, 0.0, 0.0, -1.0, 1.0])
+    deviation = math.sqrt(2.0)  # of two numbers that differ by 2, unbiased
+    close(group_advantages(scores, 2, "group", eps=0.0)[:2], [-1 / deviation, 1 / deviation], 1e-6)
+    assert not group_advantages(torch.full((4,), 3.0), 4, "group").any()
+
+
+@given(st.integers(0, 2**31), st.sampled_from(["group", "batch", "none"]))
+def test_group_advantages_equal_a_loop(seed: int, scale: str) -> None:
+    scores = torch.randn(12, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    expected = []
+    values = scores.tolist()
+    whole = _deviation(values)
+    for i in range(0, 12, 4):
+        group = values[i : i + 4]
+        divisor = {"group": _deviation(group) + 1e-4, "batch": whole + 1e-4, "none": 1.0}[scale]
+        expected += [(x - sum(group) / 4) / divisor for x in group]
+    close(group_advantages(scores, 4, scale), expected)  # type: ignore[arg-type]
+
+
+def _deviation(values: list[float]) -> float:
+    mean = sum(values) / len(values)
+    return math.sqrt(sum((x - mean) ** 2 for x in values) / (len(values) - 1))
+
+
+@pytest.mark.parametrize("kind", ["k1", "k2", "k3", "k3+"])
+def test_the_gradient_of_a_kl_loss_is_the_one_it_says(kind: str) -> None:
+    """Expectations over an enumerable vocabulary: k2 and k3+ pull along KL(p || q), k3 along KL(q || p), k1 nowhere."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(6, dtype=torch.float64, generator=generator).requires_grad_()
+    q = torch.randn(6, dtype=torch.float64, generator=generator).log_softmax(-1)
+
+    def gradient(loss: Tensor) -> Tensor:
+        return torch.autograd.grad(loss, logits)[0]
+
+    p = logits.log_softmax(-1)
+    # One row a token, as if each was drawn with weight p.
+    weight = p.detach().exp()
+    one = torch.ones(1, 1)
+    terms = [kl_loss(p[i].view(1, 1), q[i].view(1, 1), one, kind).total for i in range(6)]  # type: ignore[arg-type]
+    found = gradient(torch.stack([w * t for w, t in zip(weight, terms, strict=True)]).sum())
+    p = logits.log_softmax(-1)
+    forward = gradient((p.exp() * (p - q)).sum())
+    p = logits.log_softmax(-1)
+    backward = gradient((q.exp() * (q - p)).sum())
+    close(found, {"k1": torch.zeros(6), "k2": forward, "k3": backward, "k3+": forward}[kind])
+
+
+def test_k3_plus_shows_k3() -> None:
+    logprobs, ref = row(-1.0, -2.0, -0.5), row(-1.2, -1.5, -0.5)
+    loss = kl_loss(logprobs, ref, torch.ones(1, 3), "k3+")
+    close(loss.total, 0.01873075 + 0.14872127, 1e-8)
+    assert loss.count == 3
+
+
+def test_kl_loss_ignores_what_is_masked() -> None:
+    logprobs = row(-1.0, math.nan).requires_grad_()
+    loss = kl_loss(logprobs, row(-1.5, math.nan), torch.tensor([[True, False]]), "k3+")
+    loss.total.backward()
+    assert torch.isfinite(logprobs.grad).all()  # type: ignore[arg-type]
+    assert logprobs.grad[0, 1] == 0  # type: ignore[index]
+
+
+def test_policy_loss_gives_the_ratios_moments() -> None:
+    loss = policy_loss(row(0.1, -0.3, 5.0), row(0.0, 0.0, 0.0), row(1, 1, 1), torch.tensor([[1, 1, 0]]), 0.2)
+    close(loss.metrics["ratio"], math.exp(0.1) + math.exp(-0.3))
+    close(loss.metrics["ratio_square"], math.exp(0.2) + math.exp(-0.6))

@@ -181,7 +181,7 @@ def policy_loss(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, mask
 
     Returns:
         count: real tokens. Metrics: `clipfrac` (tokens where the clipped term rules), `approxkl` (half the squared
-        log-ratio), `ratio`.
+        log-ratio), `ratio` and `ratio_square`.
     """
     real = mask.bool()
     log_ratio = torch.where(real, logprobs - old_logprobs.detach(), 0.0)
@@ -193,8 +193,56 @@ def policy_loss(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, mask
             "clipfrac": (clipped > plain).sum().to(ratio.dtype),
             "approxkl": log_ratio.square().sum() / 2,
             "ratio": torch.where(real, ratio, 0.0).sum(),
+            "ratio_square": torch.where(real, ratio.square(), 0.0).sum(),
         }
     return Loss(torch.maximum(plain, clipped).sum(), real.sum(), metrics)
+
+
+def kl_loss(logprobs: Tensor, ref_logprobs: Tensor, mask: Tensor, kind: KLKind | Literal["k3+"] = "k3+") -> Loss:
+    """The KL from the reference as a term of a loss, summed over the real tokens.
+
+    Tokens were drawn from (nearly) the policy of `logprobs`; the gradient flows through them as numbers, not through
+    how they were drawn. Then k2's gradient is that of KL(policy || reference), k3's that of KL(reference || policy),
+    and k1's is zero in expectation. `k3+` has k3's number and k2's gradient.
+
+    Args:
+        logprobs, ref_logprobs, mask: (B, T).
+    """
+    real = mask.bool()
+    logprobs, ref_logprobs = (torch.where(real, x, 0.0) for x in (logprobs, ref_logprobs.detach()))
+    if kind == "k3+":
+        slope = kl(logprobs, ref_logprobs, "k2")
+        terms = kl(logprobs.detach(), ref_logprobs, "k3") + slope - slope.detach()
+    else:
+        terms = kl(logprobs, ref_logprobs, kind)
+    return Loss(terms.sum(), real.sum(), {})
+
+
+def group_advantages(
+    scores: Tensor, group_size: int, scale: Literal["group", "batch", "none"] = "group", eps: float = 1e-4
+) -> Tensor:
+    """Advantages of GRPO (Shao et al. 2024, arXiv 2402.03300, section 4.1.2): scores beside those of their group.
+
+    Args:
+        scores: (B,), the responses to one prompt next to one another.
+        group_size: divides B.
+        scale: divide by the standard deviation of the group (as in the paper), of the batch, or not at all (Liu et al.
+            2025, arXiv 2503.20783). Unbiased deviations, as TRL's and verl's.
+        eps: added to the deviation (TRL's).
+
+    Returns:
+        (B,), without gradient; each group adds up to zero.
+    """
+    groups = scores.detach().view(-1, group_size)
+    centred = groups - groups.mean(1, keepdim=True)
+    match scale:
+        case "group":
+            centred = centred / (groups.std(1, keepdim=True) + eps)
+        case "batch":
+            centred = centred / (scores.detach().std() + eps)
+        case "none":
+            pass
+    return centred.flatten()
 
 
 def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, mask: Tensor, clip: float) -> Loss:
