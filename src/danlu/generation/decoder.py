@@ -26,7 +26,7 @@ _WIDTH = 32
 _PREFILL_TOKENS = 16384
 
 
-_Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
+Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass
@@ -190,7 +190,24 @@ class Decoder:
 
         return self._logits(self._hidden(tokens, positions, mix))
 
-    def _hidden(self, tokens: Tensor, positions: Tensor, mix: _Attend) -> Tensor:
+    def hidden_states(self, tokens: Tensor, positions: Tensor, mix: Attend) -> Tensor:
+        """What the blocks make of any tokens side by side, for callers that keep caches of their own.
+
+        Args:
+            tokens, positions: (N,) int64.
+            mix: attention of a layer, given its number and the parts (heads, N, head_dim) of query, key and value; it
+                gives (N, q size).
+
+        Returns:
+            (N, hidden), for `logits`.
+        """
+        return self._hidden(tokens, positions, mix)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """The logits behind hidden states: (N, V)."""
+        return self._logits(hidden)
+
+    def _hidden(self, tokens: Tensor, positions: Tensor, mix: Attend) -> Tensor:
         """The blocks over (N,) tokens; `mix` maps a layer and its (heads, N, head_dim) parts to (N, q size)."""
         config, eps, count = self.config, self.config.rms_norm_eps, len(tokens)
         spare = max(0, self._min_rows - count)

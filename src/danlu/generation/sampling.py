@@ -29,7 +29,7 @@ class RandomStreams:
         keys = _mix(stream + torch.arange(1, steps + 1, device=prompts.device) * _GOLDEN)  # (B, steps)
         self._factor = _low_half(keys) | 1
         self._offset = _low_half(keys >> 32)
-        self._tokens = _low_half(_mix(torch.arange(vocab_size, device=prompts.device) * _GOLDEN))
+        self._tokens = token_words(vocab_size, prompts.device)
 
     def exponential(self, step: int, tokens: Tensor | None = None) -> Tensor:
         """Minus the variates, all below 0, of one step: (B, V), or (B, K) for chosen tokens (B, K)."""
@@ -48,6 +48,32 @@ class RandomStreams:
     def keep(self, rows: Tensor) -> None:
         """Drop all prompts but these (indices)."""
         self._factor, self._offset = self._factor[rows], self._offset[rows]
+
+
+class RowStreams(RandomStreams):
+    """The noise of one step for rows that stand at steps of their own and have seeds of their own.
+
+    Args:
+        streams: (B,) int64, from `stream_of`.
+        steps: (B,) int64, how many tokens each row has drawn.
+        words: int32 (V,), from `token_words`.
+    """
+
+    def __init__(self, streams: Tensor, steps: Tensor, words: Tensor) -> None:
+        keys = _mix(streams + (steps + 1) * _GOLDEN)[:, None]
+        self._factor = _low_half(keys) | 1
+        self._offset = _low_half(keys >> 32)
+        self._tokens = words
+
+
+def stream_of(seed: int, number: int) -> int:
+    """The stream of a prompt's number under a seed: the same noise as `RandomStreams` gives it."""
+    return int(_mix(_mix(torch.tensor(seed, dtype=torch.int64)) + number))
+
+
+def token_words(vocab_size: int, device: torch.device) -> Tensor:
+    """What the hash takes from the tokens: int32 (V,)."""
+    return _low_half(_mix(torch.arange(vocab_size, device=device) * _GOLDEN))
 
 
 def choose(logits: Tensor, streams: RandomStreams, step: int, config: SamplingConfig) -> tuple[Tensor, Tensor]:

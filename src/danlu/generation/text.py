@@ -119,9 +119,13 @@ class TextStream:
         self._pending = self._pending[sure:]
         return text, False
 
-    def finish(self) -> str:
-        """What was held back, when no more tokens come."""
-        return self._decoder.decode(self._pending, final=True)
+    def finish(self, *, cut: bool = False) -> str:
+        """What was held back, when no more tokens come.
+
+        Args:
+            cut: the generation was cut off: the beginning of a character that was never finished is left out.
+        """
+        return self._decoder.decode(self._pending, final=not cut)
 
 
 def join(table: Sequence[bytes], tokens: Iterable[int], stops: StopTexts) -> str:

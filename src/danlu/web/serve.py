@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -139,21 +140,26 @@ def _protocol(seconds: float) -> type[H11Protocol]:
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            self._waiting = self.loop.call_later(seconds, self._give_up)
+            self._watch()
 
         def handle_events(self) -> None:
             super().handle_events()
-            if self.cycle is not None and self._waiting is not None:
-                self._waiting.cancel()
-                self._waiting = None
+            self._watch()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            if self._waiting is not None:
-                self._waiting.cancel()
+            self._unwatch()
             super().connection_lost(exc)
 
-        def _give_up(self) -> None:
-            if self.cycle is None and not self.transport.is_closing():
-                self.transport.close()
+        def _watch(self) -> None:
+            """Start the clock where a header is awaited, and stop it where one has come."""
+            if self.conn.their_state is not h11.IDLE:
+                self._unwatch()
+            elif self._waiting is None:
+                self._waiting = self.loop.call_later(seconds, self.transport.close)
+
+        def _unwatch(self) -> None:
+            if self._waiting is not None:
+                self._waiting.cancel()
+                self._waiting = None
 
     return Protocol

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from danlu.common.strict import from_mapping, to_mapping
-from danlu.web.accounts import LOCAL, Account
+from danlu.web.accounts import LOCAL, Account, Role
 from danlu.web.endpoints import (
     Call,
     address_of,
@@ -23,7 +23,7 @@ from danlu.web.endpoints import (
 from danlu.web.guard import Refused
 from danlu.web.services import Services
 
-_EVERYBODY = ("admin", "labeler")
+_EVERYBODY: tuple[Role, ...] = ("admin", "labeler")
 _TOO_OFTEN = "there were too many failed sign-ins."
 
 

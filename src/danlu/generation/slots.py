@@ -1,0 +1,142 @@
+"""The memory of a running batch: rows that decode, side by side without gaps, and prompts that are still being read."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from danlu.generation.attention import BLOCK, attend
+from danlu.generation.decoder import Decoder
+from danlu.generation.prefix import BLOCK_TOKENS
+
+
+class Staging:
+    """Keys and values of a prompt that is being read, (layers, key-value heads, tokens, head_dim).
+
+    A prompt is always read in the same pieces, whatever else is read in the same step and wherever reading was
+    interrupted: each piece ends at the next multiple of BLOCK_TOKENS. So the numbers depend on the text alone.
+    """
+
+    def __init__(self, decoder: Decoder, tokens: Sequence[int], known: Sequence[tuple[Tensor, Tensor]] = ()) -> None:
+        config = decoder.config
+        shape = (config.num_hidden_layers, config.num_key_value_heads, len(tokens), config.head_dim)
+        self.tokens = list(tokens)
+        self.keys = torch.empty(shape, dtype=decoder.dtype, device=decoder.device)
+        self.values = torch.empty_like(self.keys)
+        self.read = 0
+        """How many tokens have been read."""
+        for keys, values in known:
+            end = self.read + BLOCK_TOKENS
+            self.keys[:, :, self.read : end], self.values[:, :, self.read : end] = keys, values
+            self.read = end
+
+    @property
+    def left(self) -> int:
+        """How many tokens are still to be read."""
+        return len(self.tokens) - self.read
+
+    def next_piece(self) -> "Piece":
+        """Take the next piece."""
+        start = self.read
+        self.read = min(len(self.tokens), (start // BLOCK_TOKENS + 1) * BLOCK_TOKENS)
+        return Piece(self, start, self.read)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of a prompt that is read in one step."""
+
+    staging: Staging
+    start: int
+    end: int
+
+    @functools.cached_property
+    def _mask(self) -> Tensor:
+        """Which tokens each one may look at: (T, end)."""
+        size, device = self.end - self.start, self.staging.keys.device
+        return torch.ones(size, self.end, dtype=torch.bool, device=device).tril(self.start)
+
+    def mix(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Attention over all that has been read and this piece: (T, H * Dh) from (heads, T, Dh)."""
+        keys, values = self.staging.keys[layer], self.staging.values[layer]
+        keys[:, self.start : self.end], values[:, self.start : self.end] = key, value
+        size, mask = self.end - self.start, self._mask if self.start else None
+        mixed = F.scaled_dot_product_attention(
+            query[None], keys[None, :, : self.end], values[None, :, : self.end],
+            attn_mask=mask, is_causal=mask is None, enable_gqa=query.shape[0] != key.shape[0],
+        )  # fmt: skip
+        return mixed[0].transpose(0, 1).reshape(size, -1)
+
+
+class Slots:
+    """The key-value cache of the rows that decode. Row i of the batch is in slot i; the last one fills a freed slot.
+
+    On a processor its memory is taken page by page as it is first written.
+    """
+
+    def __init__(self, decoder: Decoder, count: int) -> None:
+        config = decoder.config
+        self._decoder = decoder
+        self.count = count
+        capacity = -(-config.max_position_embeddings // BLOCK) * BLOCK
+        shape = (count, config.num_key_value_heads, capacity, config.head_dim)
+        self._keys = [_zeros(shape, decoder) for _ in range(config.num_hidden_layers)]
+        self._values = [_zeros(shape, decoder) for _ in range(config.num_hidden_layers)]
+
+    def put(self, slot: int, staging: Staging) -> None:
+        """Fill a slot from a prompt that has been read."""
+        length = len(staging.tokens)
+        for layer, (keys, values) in enumerate(zip(self._keys, self._values, strict=True)):
+            keys[slot, :, :length], values[slot, :, :length] = staging.keys[layer], staging.values[layer]
+
+    def move(self, source: int, target: int, length: int) -> None:
+        """Copy the first positions of a slot to another."""
+        for layer in (*self._keys, *self._values):
+            layer[target, :, :length] = layer[source, :, :length]
+
+    def forward(self, tokens: list[int], positions: list[int], pieces: Sequence[Piece]) -> Tensor:
+        """One pass through the model: a token more for each of the first rows, and some pieces of prompts.
+
+        Args:
+            tokens, positions: of rows 0, 1, ...
+
+        Returns:
+            Hidden states (N, hidden): of the rows, then of the pieces' tokens.
+        """
+        rows, device = len(tokens), self._decoder.device
+        every = tokens + [token for piece in pieces for token in piece.staging.tokens[piece.start : piece.end]]
+        places = positions + [place for piece in pieces for place in range(piece.start, piece.end)]
+        where = torch.tensor(places, device=device)
+        own, longest = where[:rows], max(positions, default=0)
+
+        def mix(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+            parts, at = [], rows
+            if rows:
+                keys, values = self._keys[layer][:rows], self._values[layer][:rows]
+                q, k, v = (part[:, :rows] for part in (query, key, value))
+                parts.append(attend(q, k, v, keys, values, own, longest))
+            for piece in pieces:
+                after = at + piece.end - piece.start
+                parts.append(piece.mix(layer, query[:, at:after], key[:, at:after], value[:, at:after]))
+                at = after
+            return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+        return self._decoder.hidden_states(torch.tensor(every, device=device), where, mix)
+
+
+def _zeros(shape: tuple[int, ...], decoder: Decoder) -> Tensor:
+    if decoder.device.type != "cpu":
+        return torch.zeros(shape, dtype=decoder.dtype, device=decoder.device)
+    # numpy asks the system for zeroed pages, which cost nothing until they are written; torch writes the zeros.
+    plain = np.zeros(int(np.prod(shape)) * decoder.dtype.itemsize, dtype=np.uint8)
+    return torch.from_numpy(plain).view(decoder.dtype).view(shape)
+
+
+def bytes_of_row(decoder: Decoder) -> int:
+    """What a slot takes when it is full."""
+    config = decoder.config
+    return config.kv_cache_bytes(config.max_position_embeddings, decoder.dtype.itemsize)
