@@ -13,7 +13,7 @@ from danlu.planner.cases import Array, Cases, Job, stack
 from danlu.planner.coefficients import Calibration, Coefficients, Interval, starts
 from danlu.planner.flops import printed_flops
 from danlu.planner.step import step
-from danlu.planner.table import row_job
+from danlu.planner.table import BEHIND_BEST, row_job
 from danlu.planner.table_row import number
 
 HUBER = 0.1
@@ -31,6 +31,8 @@ class Observed:
     groups: tuple[str, ...]
     unsure: tuple[bool, ...]
     ids: tuple[str, ...]
+    behind: Array
+    """Step time over the predicted one that is expected of each: `BEHIND_BEST` where the layout was searched."""
 
 
 def measured_seconds(row: Mapping[str, str], job: Job) -> float | None:
@@ -53,7 +55,7 @@ def measured_seconds(row: Mapping[str, str], job: Job) -> float | None:
 
 def observe(rows: Sequence[Mapping[str, str]], given: Calibration) -> Observed:
     """The rows that measured a pace; those that cannot be read are left out."""
-    jobs, seconds, groups, unsure, ids = [], [], [], [], []
+    jobs, seconds, groups, unsure, ids, behind = [], [], [], [], [], []
     for row in rows:
         try:
             job, read, _ = row_job(row, given)
@@ -66,18 +68,27 @@ def observe(rows: Sequence[Mapping[str, str]], given: Calibration) -> Observed:
             groups.append(row.get("group", ""))
             unsure.append(read.unsure)
             ids.append(row.get("run_id", ""))
-    return Observed(tuple(jobs), np.array(seconds), tuple(groups), tuple(unsure), tuple(ids))
+            behind.append(BEHIND_BEST if read.layout is None else 1.0)
+    return Observed(tuple(jobs), np.array(seconds), tuple(groups), tuple(unsure), tuple(ids), np.array(behind))
 
 
-def fit_coefficients(observed: Observed, keep: np.ndarray[Any, np.dtype[np.bool_]] | None = None) -> Coefficients:
+def fit_coefficients(
+    observed: Observed,
+    keep: np.ndarray[Any, np.dtype[np.bool_]] | None = None,
+    begin: Coefficients | None = None,
+) -> Coefficients:
     """The coefficients that explain the pace of the kept rows, every group of equal weight.
 
     Least squares on log(predicted / measured) with a soft threshold, all coefficients in logs within their bounds and
     drawn weakly to their first values, so that what no row informs stays physical.
+
+    Args:
+        keep: rows to use (booleans, one a row); all by default.
+        begin: where the search starts, which changes its length and not its goal.
     """
     chosen = np.ones(len(observed.jobs), dtype=bool) if keep is None else keep
     cases = _select(stack(observed.jobs), chosen)
-    target = np.log(observed.seconds[chosen])
+    target = np.log((observed.seconds / observed.behind)[chosen])
     names = np.array(observed.groups)[chosen]
     sizes = Counter(names.tolist())
     weight = np.array([1 / np.sqrt(sizes[name]) for name in names.tolist()])
@@ -90,20 +101,43 @@ def fit_coefficients(observed: Observed, keep: np.ndarray[Any, np.dtype[np.bool_
         soft = np.sign(error) * HUBER * np.sqrt(2 * (np.sqrt(1 + (error / HUBER) ** 2) - 1))
         return np.concatenate([weight * soft, PRIOR * (theta - start)])
 
-    inside = np.clip(start, low + 1e-3, high - 1e-3)
-    found = least_squares(residuals, inside, bounds=(low, high), max_nfev=100)
+    first = np.log([getattr(begin, item.name) for item in items]) if begin else start
+    inside = np.clip(first, low + 1e-3, high - 1e-3)
+    found = least_squares(residuals, inside, bounds=(low, high), max_nfev=60, ftol=1e-5, xtol=1e-5)
     return Coefficients(*np.exp(found.x).tolist())
 
 
-def leave_one_out(observed: Observed) -> Array:
+def leave_one_out(observed: Observed, begin: Coefficients | None = None) -> Array:
     """Predicted seconds of every row by coefficients fitted on the other groups."""
     names = np.array(observed.groups)
     cases = stack(observed.jobs)
     predicted = np.zeros(len(names))
     for group in dict.fromkeys(observed.groups):
         out = names == group
-        predicted[out] = step(_select(cases, out), fit_coefficients(observed, ~out)).seconds
-    return predicted
+        predicted[out] = step(_select(cases, out), fit_coefficients(observed, ~out, begin)).seconds
+    return predicted * observed.behind
+
+
+def leave_chips_out(observed: Observed, begin: Coefficients) -> float:
+    """How much further off (standard deviation of log step time) groups lie whose chip the fit never saw.
+
+    Every kind of chip except the most frequent is left out in turn; the mean square of the groups' mean errors then,
+    less that of the same groups with only themselves left out.
+    """
+    chips = np.array([job.accelerator.name for job in observed.jobs])
+    groups, cases = np.array(observed.groups), stack(observed.jobs)
+    seen = np.log(observed.seconds / leave_one_out(observed, begin))
+    most = Counter(job.accelerator.vendor for job in observed.jobs).most_common(1)[0][0]
+    known = np.array([job.accelerator.vendor == most and job.accelerator.released <= 2020 for job in observed.jobs])
+    unseen, usual = [], []
+    for chip in dict.fromkeys(chips[~known].tolist()):
+        out = chips == chip
+        model = step(_select(cases, out), fit_coefficients(observed, ~out, begin)).seconds * observed.behind[out]
+        error = np.log(observed.seconds[out] / model)
+        for group in dict.fromkeys(groups[out].tolist()):
+            unseen.append(error[groups[out] == group].mean() ** 2)
+            usual.append(seen[out & (groups == group)].mean() ** 2)
+    return float(np.sqrt(max(np.mean(unseen) - np.mean(usual), 0.05**2)))
 
 
 def intervals(observed: Observed, predicted: Array, level: float = 0.8) -> tuple[Interval, Interval, Interval]:
@@ -143,14 +177,22 @@ def group_errors(groups: Sequence[str], measured: Array, predicted: Array) -> di
 def refit(observed: Observed, given: Calibration) -> tuple[Calibration, dict[str, Any]]:
     """A new calibration with its cross-validated errors."""
     coefficients = fit_coefficients(observed)
-    held_out = leave_one_out(observed)
+    held_out = leave_one_out(observed, coefficients)
     described, assumed, experts = intervals(observed, held_out)
-    inside = step(stack(observed.jobs), coefficients).seconds
+    inside = step(stack(observed.jobs), coefficients).seconds * observed.behind
     errors = {
         "held_out": group_errors(observed.groups, observed.seconds, held_out),
         "in_sample": group_errors(observed.groups, observed.seconds, inside),
     }
-    fitted = replace(given, coefficients=coefficients, described=described, assumed=assumed, experts=experts)
+    fitted = replace(
+        given,
+        coefficients=coefficients,
+        described=described,
+        assumed=assumed,
+        experts=experts,
+        familiar=tuple(sorted({job.accelerator.name for job in observed.jobs})),
+        unfamiliar=leave_chips_out(observed, coefficients),
+    )
     return fitted, errors
 
 

@@ -89,6 +89,7 @@ class Cases:
     tuned: Array
     overlap_dp: Array
     overlap_tp: Array
+    overlap_ep: Array
     fp32_gradients: Array
     deepspeed: Array
     # the layout
@@ -98,6 +99,8 @@ class Cases:
     dp: Array
     cp: Array
     ep: Array
+    expert_cut: Array
+    """Ranks among which one expert is cut."""
     sharding: Array
     shard_group: Array
     micro_batch: Array
@@ -112,6 +115,15 @@ class Cases:
     def chips(self) -> Array:
         """Chips of each case."""
         return self.tp * self.pp * self.dp * self.cp
+
+    @property
+    def regathers(self) -> NDArray[np.bool_]:
+        """Where sharded weights are gathered anew for every micro-batch.
+
+        With a pipeline they stay whole between micro-batches, or each of them would pay for all the traffic (torchtitan,
+        Llama 3: Grattafiori et al. 2024, section 3.3.2).
+        """
+        return np.asarray((self.sharding >= 3) & (self.pp == 1))
 
     @property
     def micro_batches(self) -> Array:
@@ -181,6 +193,7 @@ def _machine(accelerator: Accelerator, precision: Precision, software: Software)
         "tuned": float(software.tuned),
         "overlap_dp": float(software.overlap_dp),
         "overlap_tp": float(software.overlap_tp),
+        "overlap_ep": float(software.overlap_ep),
         "fp32_gradients": float(software.fp32_gradients or precision.bits == 32),
         "deepspeed": float(software.deepspeed),
     }
@@ -194,6 +207,7 @@ def _layout(layout: Layout) -> dict[str, float]:
         "dp": layout.dp,
         "cp": layout.cp,
         "ep": layout.ep,
+        "expert_cut": layout.expert_cut,
         "sharding": layout.sharding,
         "shard_group": layout.shard_group or layout.dp,
         "micro_batch": layout.micro_batch,

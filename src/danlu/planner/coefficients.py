@@ -47,6 +47,7 @@ class Coefficients:
     dp_exposed: float = _number(0.1, 0.01, 1.0, "share of gradient traffic that overlap never hides")
     fsdp_exposed: float = _number(0.2, 0.01, 1.0, "share of the traffic of sharded weights that overlap never hides")
     ep_exposed: float = _number(0.7, 0.1, 1.0, "share of expert parallel traffic that is exposed")
+    ep_hidden: float = _number(0.25, 0.05, 1.0, "the same where two micro-batches are interleaved to hide it (DualPipe)")
     pp_exposed: float = _number(1.0, 0.1, 4.0, "cost of passing activations between stages over their bare transfer")
     optimizer: float = _number(1.0, 0.5, 6.0, "memory passes of the optimizer over its minimum")
     jitter: float = _number(0.005, 0.0005, 0.05, "share by which a doubling of the domains slows a step")
@@ -78,6 +79,10 @@ class Calibration:
     """Of one whose layout, batch or shape had to be filled in."""
     experts: Interval
     """Of a mixture of experts."""
+    familiar: tuple[str, ...]
+    """Chips whose runs the coefficients were fitted on."""
+    unfamiliar: float
+    """Standard deviation (of log step time) that a chip adds which is not among them: from leaving chips out."""
     provenance: dict[str, Any]
     """What was fitted on what, and the errors of the cross-validation."""
 

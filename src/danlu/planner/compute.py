@@ -75,21 +75,16 @@ def _network(cases: Cases, k: Coefficients, tokens: Array, width: Array) -> Arra
     return up + product(cases, k, tokens, cases.hidden, width, narrow=True)
 
 
-def expert_tensor_parallel(cases: Cases) -> Array:
-    """Ranks among which one expert is cut: the tensor parallel ones, unless they are spent on expert parallelism."""
-    return np.where(cases.ep > 1, 1.0, cases.tp)
-
-
 def routed(cases: Cases) -> Array:
-    """Tokens times experts that one rank sends out for one micro-batch."""
-    return cases.tokens * cases.active / np.where(cases.ep > 1, cases.tp, 1.0)
+    """Tokens times experts that one rank sends out for one micro-batch; ranks that share an expert see the same."""
+    return cases.tokens * cases.active * cases.expert_cut / cases.tp
 
 
 def _experts(cases: Cases, k: Coefficients) -> tuple[Array, Array, Array]:
     """Products of the routed experts, sorting their tokens, and the inner width a token passes in all."""
     count = np.maximum(cases.experts, 1)
     local = count / cases.ep
-    width = np.maximum(cases.expert_ffn, 1) / expert_tensor_parallel(cases)
+    width = np.maximum(cases.expert_ffn, 1) / cases.expert_cut
     each = routed(cases) / local  # tokens of one expert: what all ranks send is spread evenly
     up = product(cases, k, each, width * (cases.ffn_matrices - 1), cases.hidden, narrow=True)
     down = product(cases, k, each, cases.hidden, width, narrow=True)

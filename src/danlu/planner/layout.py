@@ -28,6 +28,8 @@ class Layout:
     """Context parallel degree."""
     ep: int = 1
     """Expert parallel degree; its ranks are taken from tp x cp x dp."""
+    expert_tp: int = 0
+    """Ranks among which one expert is cut; 0 means the tensor parallel ones without expert parallelism, one with it."""
     sharding: Sharding = 1
     """ZeRO stage: 0 nothing, 1 optimizer, 2 and gradients, 3 and weights (FSDP)."""
     shard_group: int = 0
@@ -45,10 +47,16 @@ class Layout:
         """Chips that the layout takes."""
         return self.tp * self.pp * self.cp * self.dp
 
+    @property
+    def expert_cut(self) -> int:
+        """Ranks among which one expert is cut."""
+        return self.expert_tp or (1 if self.ep > 1 else self.tp)
+
     def describe(self) -> str:
         """Short words such as `tp8 pp4x2 dp16 ep8 zero1 mb1 recompute full`."""
         parts = [f"tp{self.tp}", f"pp{self.pp}" + (f"x{self.vpp}" if self.vpp > 1 else ""), f"dp{self.dp}"]
         parts += [f"cp{self.cp}"] * (self.cp > 1) + [f"ep{self.ep}"] * (self.ep > 1)
+        parts += [f"etp{self.expert_tp}"] * (self.expert_tp > 1 and self.ep > 1)
         again = f"recompute {self.recompute}"
         if self.recompute == "full" and self.recompute_share < 1:
             again += f" of {self.recompute_share:.0%}"
@@ -75,8 +83,12 @@ def why_impossible(layout: Layout, shape: ModelShape, chips: int, batch: int, se
         return "expert parallelism in a model without experts"
     if shape.moe and shape.moe.count % layout.ep:
         return f"ep {layout.ep} does not divide {shape.moe.count} experts"
+    if layout.expert_tp > layout.tp:
+        return f"experts cut among {layout.expert_tp} ranks, more than tp {layout.tp}"
     if layout.ep > layout.tp * layout.cp * layout.dp:
         return f"ep {layout.ep} is more than tp x cp x dp = {layout.tp * layout.cp * layout.dp}"
+    if layout.ep > 1 and layout.ep * layout.expert_cut > layout.tp * layout.cp * layout.dp:
+        return f"ep {layout.ep} x {layout.expert_cut} ranks an expert are more than tp x cp x dp"
     if seq_len % layout.cp:
         return f"cp {layout.cp} does not divide {seq_len} tokens a sequence"
     if batch % (layout.dp * layout.micro_batch):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danlu.planner.cases import Array, Cases
-from danlu.planner.compute import expert_tensor_parallel, routed
+from danlu.planner.compute import routed
 from danlu.planner.memory_model import MemoryModel
 from danlu.planner.step import expert_replicas, local_params
 
@@ -39,7 +39,7 @@ def activation_bytes(cases: Cases, recompute: Array) -> Array:
     gated = cases.ffn_matrices
     inner = (1 - share) * cases.ffn + share * cases.shared_ffn
     outward = routed(cases) / cases.tokens  # experts that a token of this rank passes through
-    inner_routed = share * outward * cases.expert_ffn / expert_tensor_parallel(cases)
+    inner_routed = share * outward * cases.expert_ffn / cases.expert_cut
     moved = share * outward * cases.hidden
     scores = np.where(cases.unfused > 0, 5.0 * cases.heads * cases.seq_len / tp, 0.0)
     everything = size * (4 * cases.hidden / cut + heads / tp + gated * (inner / tp + inner_routed) + 2 * moved) + scores
@@ -48,8 +48,8 @@ def activation_bytes(cases: Cases, recompute: Array) -> Array:
     )
     selective = np.where(cases.unfused > 0, everything - scores, products)
     full = size * cases.hidden / cut
-    again = np.maximum(recompute - 1, 0.0)
-    return cases.tokens * np.where(recompute >= 1, again * full + (1 - again) * selective, everything)
+    repeated = np.maximum(recompute - 1, 0.0)
+    return cases.tokens * np.where(recompute >= 1, repeated * full + (1 - repeated) * selective, everything)
 
 
 def memory(cases: Cases, model: MemoryModel) -> Memory:
@@ -64,10 +64,13 @@ def memory(cases: Cases, model: MemoryModel) -> Memory:
 
     wide = cases.weight_bytes == 4
     per_layer = (common + experts) / np.ceil(cases.layers / cases.pp)
-    gathered = np.where(stage >= 3, 2 * cases.weight_bytes * per_layer, 0.0)
-    weights = held(cases.weight_bytes, stage >= 3) + gathered
+    again = cases.regathers
+    # Full sharding keeps the 32-bit weights alone, which the optimizer counts; 16-bit ones exist while gathered.
+    own = np.where((stage >= 3) & again, np.where(wide, cases.weight_bytes, 0.0), cases.weight_bytes)
+    gathered = np.where(again, 2 * cases.weight_bytes * per_layer, 0.0)
+    weights = held(own, again) + gathered
     gradient = np.where(cases.fp32_gradients > 0, 4.0, cases.weight_bytes)
-    gradients = held(gradient, stage >= 2) + np.where(stage >= 3, cases.weight_bytes * per_layer, 0.0)
+    gradients = held(gradient, again | (stage == 2)) + np.where(again, cases.weight_bytes * per_layer, 0.0)
     optimizer = held(np.where(wide, 8.0, 12.0), stage >= 1)
 
     micro = cases.micro_batches

@@ -45,7 +45,7 @@ def exchange(cases: Cases, k: Coefficients, size: Array, volume: Array, copies: 
         volume: bytes of one copy of a rank's tokens.
         copies: experts a token.
     """
-    near = inside(cases, size, np.ones(1))
+    near = inside(cases, size, cases.expert_cut)
     domains = size / near
     within = volume * copies * (near - 1) / near / (cases.link_in * k.link_in)
     away = (domains - 1) / domains

@@ -1,5 +1,6 @@
 """What one training step takes: time with its interval, memory with its verdict, rates, and every part of them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -12,6 +13,9 @@ from danlu.planner.flops import hardware_flops, model_flops
 from danlu.planner.layout import Layout, Recompute, Sharding, divides
 from danlu.planner.memory import TIGHT, Memory, fits, memory
 from danlu.planner.step import Step, step
+
+Z80 = 1.2816
+"""Standard deviations to either end of the middle 80% of a normal distribution."""
 
 Verdict = Literal["fits", "tight", "does not fit"]
 
@@ -83,10 +87,22 @@ def predict_all(
 
 
 def interval_of(job: Job, assumed: bool, fitted: Calibration) -> Interval:
-    """The interval that belongs to a kind of job."""
+    """The interval that belongs to a kind of job.
+
+    Independent doubts add in quadrature of logarithms: a chip or an arithmetic that no fitted run used; experts, whose
+    fitted runs come from one source; a layout that was filled in.
+    """
+    doubts = float(job.accelerator.name not in fitted.familiar) + float(job.precision.name == "fp4")
     if job.shape.moe:
-        return fitted.experts
-    return fitted.assumed if assumed else fitted.described
+        doubts += 1.0
+    base = fitted.experts if job.shape.moe else fitted.assumed if assumed else fitted.described
+    more = Z80 * fitted.unfamiliar * math.sqrt(doubts)
+    if job.shape.moe and assumed:
+        more = math.hypot(more, math.log(fitted.assumed.high))
+    return Interval(
+        math.exp(-math.hypot(math.log(base.low), more)),
+        math.exp(math.hypot(math.log(base.high), more)),
+    )
 
 
 def _prediction(job: Job, index: int, time: Step, need: Memory, enough: bool, interval: Interval) -> Prediction:
@@ -124,13 +140,18 @@ def least_recompute(job: Job, shardings: Sequence[Sharding] | None = None, given
     Args:
         shardings: ZeRO stages to try, in order; the job's own by default.
     """
-    fitted = given or calibration()
     stages = shardings or (job.layout.sharding,)
     layouts = [
         replace(job.layout, sharding=stage, recompute=level, recompute_share=share)
         for stage in stages
         for level, share in RECOMPUTE_LADDER
     ]
+    return first_that_fits(job, layouts, given)
+
+
+def first_that_fits(job: Job, layouts: Sequence[Layout], given: Calibration | None = None) -> Layout:
+    """The first of the layouts that fits the memory; the last where none does."""
+    fitted = given or calibration()
     cases = stack([replace(job, layout=layout) for layout in layouts])
     enough = fits(cases, fitted.memory, memory(cases, fitted.memory))
     return layouts[int(np.argmax(enough))] if enough.any() else layouts[-1]

@@ -203,6 +203,7 @@ def _grid(job: Job, chips: int, only: Recompute | None) -> dict[str, Array]:
     sensible &= (grid["sharding"] > 0) | (grid["dp"] * grid["cp"] == 1) | (shape.params() < 2e9)
     grid = {name: values[sensible] for name, values in grid.items()}
     grid["shard_group"] = grid["dp"]
+    grid["expert_cut"] = np.where(grid["ep"] > 1, 1.0, grid["tp"])
     grid["sequence_parallel"] = np.full(len(grid["tp"]), float(job.software.sequence_parallel))
     return grid
 

@@ -21,6 +21,9 @@ class Software:
     """Gradients travel during the backward pass."""
     overlap_tp: bool = True
     """Part of the tensor parallel traffic hides behind matrix products."""
+    overlap_ep: bool = False
+    """Expert parallel traffic of one micro-batch hides behind the arithmetic of another (DeepSeek-AI 2024, DeepSeek-V3,
+    section 3.2.1: DualPipe)."""
     sequence_parallel: bool = True
     fp32_gradients: bool = True
     """Gradients are summed and sent in 32 bits when weights are 16 bits wide."""
@@ -40,7 +43,8 @@ _LEGACY = Software(
     sequence_parallel=False,
     fp32_gradients=False,
 )
-_TUNED = r"megatron.?bridge|nemo|mlperf|transformer.?engine|maxtext|optimum|primus|hai-llm"
+_TUNED = r"megatron.?bridge|nemo|mlperf|transformer.?engine|maxtext|optimum|primus|hai-llm|megascale|dualpipe"
+_HIDES_EXCHANGE = r"hai-llm|dualpipe"
 _OWN_KERNELS = r"nanochat|mindspeed|megatron"
 
 
@@ -63,7 +67,8 @@ def software_for(framework: str, vendor: str, released: int, precision: str) -> 
         return replace(_LEGACY, name=framework)
     name = framework or "modern"
     if re.search(_TUNED, words):
-        return Software(name, tuned=True)
+        hides = bool(re.search(_HIDES_EXCHANGE, words))
+        return Software(name, tuned=True, overlap_ep=hides, fp32_gradients=hides)
     if re.search(r"foundry|mosaic", words):
         return Software(name, attention="early", overlap_tp=False, fp32_gradients=False)
     portable = vendor == "NVIDIA" and released >= 2022 and not re.search(_OWN_KERNELS, words)

@@ -10,9 +10,9 @@ from danlu.planner.compute import (
     BACKWARD_PRODUCTS,
     BACKWARD_TRAFFIC,
     Layer,
-    expert_tensor_parallel,
     head,
     layer,
+    routed,
 )
 from danlu.planner.network import collective, exchange
 
@@ -57,12 +57,12 @@ def local_params(cases: Cases) -> tuple[Array, Array]:
     )
     common = (layers * stage + tables) / cases.tp
     experts = cases.layers * share * cases.experts * cases.expert_params * stage
-    return common, experts / cases.ep / expert_tensor_parallel(cases)
+    return common, experts / cases.ep / cases.expert_cut
 
 
 def expert_replicas(cases: Cases) -> Array:
     """Copies of one expert among which its gradient is summed."""
-    return np.maximum(cases.dp * cases.cp * cases.tp / cases.ep / expert_tensor_parallel(cases), 1.0)
+    return np.maximum(cases.dp * cases.cp * cases.tp / cases.ep / cases.expert_cut, 1.0)
 
 
 def step(cases: Cases, k: Coefficients) -> Step:
@@ -136,10 +136,15 @@ def _tensor_parallel(cases: Cases, k: Coefficients) -> Array:
 
 
 def _expert_exchange(cases: Cases, k: Coefficients) -> Array:
-    """Forward traffic of expert parallelism in one average layer: tokens to their experts and back."""
-    one = cases.tokens / np.where(cases.ep > 1, cases.tp, 1.0) * cases.hidden * cases.weight_bytes
+    """Forward traffic of expert parallelism in one average layer: tokens to their experts and back.
+
+    Ranks that share an expert gather each other's tokens after the exchange, and scatter the sums before the way back.
+    """
+    one = cases.tokens / cases.tp * cases.hidden * cases.weight_bytes
     both = 2 * exchange(cases, k, cases.ep, one, np.maximum(cases.active, 1.0))
-    return cases.moe_layers / cases.layers * both * k.ep_exposed
+    joined = routed(cases) * cases.hidden * cases.weight_bytes
+    both = both + np.where(cases.ep > 1, 2 * collective(cases, k, cases.expert_cut, np.ones(1), joined, np.ones(1)), 0.0)
+    return cases.moe_layers / cases.layers * both * np.where(cases.overlap_ep > 0, k.ep_hidden, k.ep_exposed)
 
 
 def _context_parallel(cases: Cases, k: Coefficients, one: Layer) -> Array:
@@ -178,7 +183,7 @@ def _data_parallel(cases: Cases, k: Coefficients, backward: Array, busy: Array) 
     weight = cases.weight_bytes
     gradient = np.where(cases.fp32_gradients > 0, 4.0, weight)
     shared_ranks, stride = cases.dp * cases.cp, cases.tp
-    expert_ranks, expert_stride = expert_replicas(cases), cases.ep * expert_tensor_parallel(cases)
+    expert_ranks, expert_stride = expert_replicas(cases), cases.ep * cases.expert_cut
 
     def travel(size: float | Array, scale: float | Array = 1.0) -> Array:
         """One reduce-scatter or all-gather of everything, at `size` bytes a parameter."""
@@ -204,7 +209,7 @@ def _data_parallel(cases: Cases, k: Coefficients, backward: Array, busy: Array) 
     each = 2 * gather + travel(gradient)
     whole_time = busy
     fsdp = cases.micro_batches * (k.fsdp_exposed * each + np.maximum((1 - k.fsdp_exposed) * each - whole_time, 0.0))
-    return np.where(cases.dp * cases.cp > 1, np.where(cases.sharding >= 3, fsdp, plain), 0.0)
+    return np.where(cases.dp * cases.cp > 1, np.where(cases.regathers, fsdp, plain), 0.0)
 
 
 def _optimizer(cases: Cases, k: Coefficients) -> Array:

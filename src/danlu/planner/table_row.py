@@ -39,6 +39,8 @@ class ReadRow:
     """Neither the framework nor the interleaving of the pipeline is named."""
     sharding_open: bool
     """The row does not say what is sharded."""
+    micro_open: bool
+    """The row gives degrees of parallelism and no micro-batch."""
     unsure: bool
     """Shape, layout or batch had to be filled in."""
     assumed: tuple[str, ...]
@@ -73,7 +75,8 @@ def read_row(row: Row) -> ReadRow:
         seq_len = DEFAULT_SEQ_LEN
         assumed.append(f"seq_len {seq_len}")
     layout, recompute = _layout(row, shape, chips, software, assumed)
-    unsure = layout is None or any(word.startswith(("shape", "experts", "seq_len", "micro")) for word in assumed)
+    micro_open = layout is not None and _whole(row, "microbatch") is None
+    unsure = micro_open or layout is None or any(word.startswith(("shape", "experts", "seq_len")) for word in assumed)
     batch = _whole(row, "global_batch_seqs")
     tokens = number(row, "global_batch_tokens")
     if batch is None and tokens:
@@ -98,6 +101,7 @@ def read_row(row: Row) -> ReadRow:
         recompute,
         vpp_open,
         is_open,
+        micro_open,
         unsure,
         tuple(assumed),
     )
@@ -227,10 +231,6 @@ def _layout(
     stage, group = _sharding(row, software, dp)
     flag = (row.get("seq_parallel") or "").strip().lower()
     sequence = flag in ("1", "true", "yes", "y", "on", "sp") if flag else software.sequence_parallel
-    micro = _whole(row, "microbatch")
-    if micro is None:
-        micro = 1
-        assumed.append("micro-batch 1")
     return (
         Layout(
             tp=tp,
@@ -241,7 +241,7 @@ def _layout(
             ep=min(ep, tp * cp * dp),
             sharding=stage,
             shard_group=group,
-            micro_batch=micro,
+            micro_batch=_whole(row, "microbatch") or 1,
             recompute=recompute or "none",
             sequence_parallel=sequence,
         ),
