@@ -53,11 +53,26 @@ def token_by_token(model: Transformer, stream: TokenDataset) -> list[float]:
     """The loss of every token but the first, one window and one token at a time, straight from the definition."""
     tokens = stream.slice(0, stream.num_tokens).astype(np.int64)
     losses = []
-    for place in range(1, len(tokens)):
-        start = (place - 1) // CONTEXT * CONTEXT
-        logits = model(torch.from_numpy(tokens[None, start:place]))[0, -1]
-        losses.append(float(-logits.double().log_softmax(-1)[tokens[place]]))
+    for span in stream.documents:
+        first = max(span.offset, 1)
+        for place in range(first, span.offset + span.tokens):
+            start = first - 1 + (place - first) // CONTEXT * CONTEXT
+            logits = model(torch.from_numpy(tokens[None, start:place]))[0, -1]
+            losses.append(float(-logits.double().log_softmax(-1)[tokens[place]]))
     return losses
+
+
+def test_a_document_is_judged_alike_wherever_it_stands(model: Transformer, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    document = rng.integers(1, VOCABULARY, 3 * CONTEXT + 5).tolist()
+    found = []
+    for before in (3, 40):
+        writer = TokenWriter(tmp_path / str(before), VOCABULARY, 0, "none", keep_spans=True)
+        writer.write(rng.integers(1, VOCABULARY, before).tolist(), before, "other")
+        writer.write(document, len(document), "this")
+        writer.close()
+        found.append(evaluate_tokens(model, TokenDataset(tmp_path / str(before)), CONTEXT).by_source[1])
+    assert found[0].loss == pytest.approx(found[1].loss, abs=1e-6)
 
 
 @pytest.mark.parametrize("lengths", [[9, 30, 1, 47, 16, 15, 2, 60], [15, 16, 16], [200], [1, 1, 1]])

@@ -58,8 +58,9 @@ class Evaluation:
 def evaluate_tokens(model: Transformer, heldout: TokenDataset, context: int) -> Evaluation:
     """The loss on every token of a stream but its first, each predicted once.
 
-    The stream is cut into windows of the context that follow one another without overlap, so a token sees between none
-    and all of a context before it: the same for every model of a ladder.
+    Windows of the context follow one another without overlap and begin anew with each document: a token sees its
+    document's text before it, up to a context of it, and nothing of another document. What a document's source chose
+    is then all before the model, so a known source entropy is the floor of this loss where documents fit the context.
 
     Args:
         heldout: a stream that keeps where its documents lie.
@@ -122,27 +123,42 @@ def _standard_error(losses: NDArray[np.float64], starts: NDArray[np.intp]) -> fl
 
 def _losses(model: Transformer, stream: TokenDataset, context: int) -> NDArray[np.float64]:
     """The loss of each token but the first, in nats."""
-    pieces = [model.token_losses(x, y)[:, :length] for x, y, length in _windows(stream, context, model)]
-    return torch.cat([piece.flatten().double().cpu() for piece in pieces]).numpy()
-
-
-def _windows(
-    stream: TokenDataset, context: int, model: Transformer
-) -> Iterator[tuple[torch.Tensor, torch.Tensor, int]]:
-    """Batches of inputs and targets (B, T) and how many targets of each row are real; the last window is padded."""
     device = next(model.parameters()).device
-    total = stream.num_tokens - 1
-    rows = max(1, _BATCH_TOKENS // context)
-    whole = total // context
-    for first in range(0, whole, rows):
-        count = min(rows, whole - first)
-        data = stream.slice(first * context, (first + count) * context + 1).astype(np.int64)
-        flat = torch.from_numpy(data).to(device)
-        yield flat[:-1].view(count, context), flat[1:].view(count, context), context
-    if rest := total - whole * context:
-        data = stream.slice(whole * context, stream.num_tokens).astype(np.int64)
-        flat = torch.from_numpy(data).to(device)
-        yield flat[:-1][None], flat[1:][None], rest
+    losses = np.empty(stream.num_tokens - 1)
+    for windows in _batches(_windows(stream, context)):
+        width = windows[-1][1]
+        tokens = np.zeros((len(windows), width + 1), np.int64)  # the end of a shorter row is padding
+        for row, (start, length) in enumerate(windows):
+            tokens[row, : length + 1] = stream.slice(start, start + length + 1)
+        rows = torch.from_numpy(tokens).to(device)
+        found = model.token_losses(rows[:, :-1].contiguous(), rows[:, 1:].contiguous()).double().cpu().numpy()
+        for row, (start, length) in enumerate(windows):
+            losses[start : start + length] = found[row, :length]
+    return losses
+
+
+def _windows(stream: TokenDataset, context: int) -> list[tuple[int, int]]:
+    """First input and length of each window, short ones first.
+
+    Each document is cut from its start on; its first token is predicted from the end of the document before.
+    """
+    found = []
+    for span in stream.documents:
+        first, end = max(0, span.offset - 1), span.offset + span.tokens - 1
+        found += [(start, min(context, end - start)) for start in range(first, end, context)]
+    return sorted(found, key=lambda window: window[1])
+
+
+def _batches(windows: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Windows of like lengths, as many at once as a batch holds."""
+    batch: list[tuple[int, int]] = []
+    for window in windows:
+        if batch and (len(batch) + 1) * window[1] > _BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(window)
+    if batch:
+        yield batch
 
 
 def _bits(nats: float, length: int) -> float:
