@@ -48,6 +48,11 @@ class RunFolder:
         return self.path / "tokens"
 
     @property
+    def plan(self) -> Path:
+        """What the trainings will take on this machine, written before the first of them."""
+        return self.path / "plan.json"
+
+    @property
     def ladder(self) -> Path:
         """The small runs: plan, points, one folder a rung."""
         return self.path / "ladder"

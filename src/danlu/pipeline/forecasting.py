@@ -5,12 +5,13 @@ from pathlib import Path
 from danlu.common.errors import DanluError
 from danlu.common.files import read_json
 from danlu.common.strict import from_mapping
-from danlu.pipeline.memory import estimate_memory
+from danlu.pipeline.memory import estimate_memory, rehearsed_memory
 from danlu.scaling.allocation import allocate_target
 from danlu.scaling.config import ForecastConfig
 from danlu.scaling.design import LadderPlan
 from danlu.scaling.forecast import Forecast, make_forecast
 from danlu.scaling.ladder_fit import Fit
+from danlu.scaling.speed import measured_speed
 from danlu.training.config import TrainingConfig
 from danlu.training.dials import batch_tokens
 
@@ -25,6 +26,8 @@ def forecast_target(
 ) -> Forecast:
     """Choose the target that a ladder was planned for, and forecast it.
 
+    Time and memory are those of a few real steps of the target's own shape, on this machine, now.
+
     Args:
         fit: of the ladder's points.
         ladder: the ladder's folder, with its plan.
@@ -32,14 +35,18 @@ def forecast_target(
         bytes_per_token: of the held-out text.
         entropy: the source's entropy (nats a token), exact or a bound, to be shown beside the forecast.
     """
+    from danlu.training.rehearsal import rehearse
+
     plan = read_plan(ladder)
     target = allocate_target(fit, plan, lambda model, tokens: batch_tokens(model, training))
+    took = rehearse(target.model, target.batch_tokens, training)
     return make_forecast(
         fit,
         target,
         config,
         context=plan.context,
-        memory=estimate_memory(plan, target.model, training, ladder),
+        memory=rehearsed_memory(took.peak_memory_bytes, estimate_memory(plan, target.model, training, ladder)),
+        speed=measured_speed(took.step_seconds, target.batch_tokens, took.spread),
         bytes_per_token=bytes_per_token,
         entropy=entropy,
         notes=plan.warnings,

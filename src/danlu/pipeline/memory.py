@@ -45,6 +45,17 @@ def estimate_memory(plan: LadderPlan, target: ModelConfig, training: TrainingCon
     return Memory(bytes=base + added, low=min(base + added - spread, fresh), high=base + added + spread)
 
 
+def rehearsed_memory(peak: float, counted: Memory | None) -> Memory:
+    """What a rehearsal of the target held, as an estimate of what its training will hold.
+
+    Args:
+        peak: the rehearsal's (bytes).
+        counted: `estimate_memory`'s, whose low end allows for a run that is continued in a new process.
+    """
+    low = (1 - _NOISE) * peak
+    return Memory(bytes=peak, low=min(low, counted.low) if counted else low, high=(1 + _NOISE) * peak)
+
+
 def model_bytes(model: ModelConfig, context: int, training: TrainingConfig) -> float:
     """Bytes that a model's training adds: parameters with their optimizer, and one micro-batch's activations."""
     tokens = max(training.micro_batch_tokens or _DEFAULT_MICRO_BATCH, context)

@@ -44,6 +44,29 @@ def _tokens(job: Job) -> Results:
     return {"vocab_size": summary.vocab_size, "tokens": summary.train_tokens}
 
 
+def _plan(job: Job) -> Results:
+    from danlu.pipeline.plan import plan_ladder
+    from danlu.pipeline.run_plan import plan_lines, plan_run
+    from danlu.tokens.build import read_tokens_summary
+    from danlu.training.rehearsal import rehearse
+
+    folder, training = job.folder, job.recipe.training
+    flops = read_json(folder.budget)["flops"]
+    ladder = plan_ladder(flops, folder.tokens, training, job.recipe.ladder)
+    speed = measure_speed(training.device, training.precision)
+    plan = plan_run(
+        ladder,
+        read_tokens_summary(folder.tokens),
+        training,
+        speed,
+        lambda model, batch: rehearse(model, batch, training, seconds=1.0, scratch=folder.path),
+    )
+    write_json(folder.plan, to_mapping(plan))
+    for line in plan_lines(plan):
+        job.report(line)
+    return {"wall_seconds": plan.wall_seconds, "memory_bytes": plan.memory_bytes}
+
+
 def _ladder(job: Job) -> Results:
     from danlu.pipeline.trainings import train_ladder
 
@@ -102,13 +125,15 @@ def _pretrain(job: Job) -> Results:
 
 
 def _verdict(job: Job) -> Results:
+    from danlu.pipeline.run_plan import judge_plan
     from danlu.pipeline.words import verdict_lines
     from danlu.scaling.forecast import read_forecast
     from danlu.scaling.verdict import judge, write_verdict
 
     measured = read_json(job.folder.pretrain / "result.json")
     forecast = read_forecast(job.folder.forecast)
-    verdict = judge(forecast, measured["loss"], measured["seconds"], measured["peak_memory_bytes"])
+    planned = judge_plan(job.folder, forecast.created)
+    verdict = judge(forecast, measured["loss"], measured["seconds"], measured["peak_memory_bytes"], planned)
     write_verdict(verdict, job.folder.verdict)
     for line in verdict_lines(verdict):
         job.report(line)
@@ -172,6 +197,15 @@ ROAD = (
         needs=("corpus",),
     ),
     Stage(
+        name="plan",
+        does="what the trainings will take on this machine, from a few real steps of each",
+        run=_plan,
+        outputs=("plan.json",),
+        settings=lambda recipe: {"training": deciding(recipe.training), "ladder": recipe.ladder},
+        needs=("budget", "tokens"),
+        writes="file",
+    ),
+    Stage(
         name="ladder",
         does="small models, each trained to several lengths",
         run=_ladder,
@@ -214,7 +248,7 @@ ROAD = (
         run=_verdict,
         outputs=("verdict.json",),
         settings=lambda recipe: {},
-        needs=("forecast", "pretrain"),
+        needs=("plan", "forecast", "pretrain"),
         writes="file",
     ),
     Stage(

@@ -29,4 +29,15 @@ def verdict_lines(verdict: Verdict) -> list[str]:
     """How right the forecast was."""
     inside = "inside" if verdict.inside else "outside"
     error = f"{verdict.relative_error:+.2%}, {inside} the interval"
-    return [f"loss {verdict.measured:.4f} nats a token, forecast {verdict.loss:.4f}: {error}"]
+    lines = [f"loss {verdict.measured:.4f} nats a token, forecast {verdict.loss:.4f}: {error}"]
+    seconds, memory = verdict.measured_seconds, verdict.measured_memory_bytes
+    if seconds is not None and verdict.seconds_relative_error is not None:
+        took = f"{format_seconds(seconds)}, forecast {format_seconds(verdict.seconds)}"
+        lines.append(f"time {took}: {verdict.seconds_relative_error:+.1%}")
+    if memory is not None and verdict.memory_bytes is not None and verdict.memory_relative_error is not None:
+        held = f"{memory / 1e9:.2f} GB, forecast {verdict.memory_bytes / 1e9:.2f}"
+        lines.append(f"memory {held}: {verdict.memory_relative_error:+.1%}")
+    if verdict.planned:
+        judged = ", ".join(f"{each.name.replace('_', ' ')} {each.relative_error:+.1%}" for each in verdict.planned)
+        lines.append(f"against the plan: {judged}")
+    return lines

@@ -150,6 +150,7 @@ def make_forecast(
     *,
     context: int,
     memory: Memory | None = None,
+    speed: SpeedLaw | None = None,
     bytes_per_token: float | None = None,
     entropy: float | None = None,
     notes: Sequence[str] = (),
@@ -162,6 +163,7 @@ def make_forecast(
     Args:
         context: tokens a sequence.
         memory: the caller's estimate.
+        speed: of the target's own steps, timed; by default the law of the rungs' speeds.
         bytes_per_token: of the held-out text, for bits per byte.
         entropy: the source's entropy (nats per token) to be shown beside the forecast, exact or a bound.
         notes: sentences to put before the warnings, such as the plan's.
@@ -178,7 +180,7 @@ def make_forecast(
     if repetition:
         seen = _widened(seen, repetition.spread)
     loss, low, high = (float(side[-1]) for side in (seen.loss, seen.low, seen.high))
-    speed = fit_speed(fit.points)
+    speed = speed or fit_speed(fit.points)
     seconds = speed.seconds(target.model.flops_per_token(context), target.tokens)
     at = {"N": np.array(float(target.params)), "D": np.array(worth), "C": places[-1, 1]}
     floor_free = next(other for other in here.others if other.law == "floor_free")

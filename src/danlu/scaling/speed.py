@@ -1,4 +1,4 @@
-"""How long the target will take, from how fast the rungs were."""
+"""How long the target will take: from a few real steps of it, or from how fast the rungs were."""
 
 import math
 from collections.abc import Sequence
@@ -20,10 +20,21 @@ class SpeedLaw:
     """What a model FLOP costs on top."""
     spread: float
     """Half-width of the interval (natural log)."""
+    source: str = "rungs"
+    """`rungs`: fitted to the ladder's speeds; `steps`: real steps of the target itself, timed on this machine."""
 
     def seconds(self, flops_per_token: float, tokens: float) -> float:
         """Training time (seconds)."""
         return tokens * (self.seconds_per_token + self.seconds_per_flop * flops_per_token)
+
+
+def measured_speed(step_seconds: float, batch_tokens: int, standard_error: float) -> SpeedLaw:
+    """The speed of a shape whose steps were timed.
+
+    Args:
+        standard_error: of the step's time (share of it); the interval is twice that, or a tenth if that is more.
+    """
+    return SpeedLaw(step_seconds / batch_tokens, 0.0, max(2 * standard_error, _LEAST), "steps")
 
 
 def fit_speed(points: Sequence[Point]) -> SpeedLaw:

@@ -10,6 +10,28 @@ from danlu.scaling.forecast import Forecast, check_hash
 
 
 @dataclass(frozen=True)
+class Planned:
+    """One quantity of the plan that a run began with, judged."""
+
+    name: str
+    """ladder_seconds, target_seconds or memory_bytes."""
+    planned: float
+    low: float
+    high: float
+    """The plan with its interval."""
+    measured: float
+    relative_error: float
+    """measured / planned - 1."""
+    inside: bool
+    """Whether the measured value lies in the interval."""
+
+    @classmethod
+    def judged(cls, name: str, planned: float, low: float, high: float, measured: float) -> "Planned":
+        """Compare."""
+        return cls(name, planned, low, high, measured, measured / planned - 1, low <= measured <= high)
+
+
+@dataclass(frozen=True)
 class Verdict:
     """A forecast judged; `verdict.json`. An error is measured / forecast - 1."""
 
@@ -49,6 +71,8 @@ class Verdict:
     """When the forecast was made (ISO 8601)."""
     forecast_hash: str
     """The forecast's hash."""
+    planned: tuple[Planned, ...] = ()
+    """What the plan before the ladder had said; empty where there was none."""
 
 
 def judge(
@@ -56,6 +80,7 @@ def judge(
     measured_loss: float,
     measured_seconds: float | None = None,
     measured_memory_bytes: float | None = None,
+    planned: tuple[Planned, ...] = (),
 ) -> Verdict:
     """Compare a forecast with what was measured.
 
@@ -89,6 +114,7 @@ def judge(
         memory_inside=_inside(forecast.memory_bytes_low, measured_memory_bytes, forecast.memory_bytes_high),
         forecast_created=forecast.created,
         forecast_hash=forecast.hash,
+        planned=planned,
     )
 
 

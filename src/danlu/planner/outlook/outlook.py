@@ -8,6 +8,7 @@ from typing import Any
 from danlu.common.strict import to_mapping
 from danlu.hardware.catalogue import find_chip
 from danlu.planner.market import USES, Availability, Use, check_region, market
+from danlu.planner.outlook.access import Access, DatedAccess, access_by_date, access_by_region
 from danlu.planner.outlook.chain import Link, chain
 from danlu.planner.outlook.claims import CheckedClaim, checked_claims
 from danlu.planner.outlook.demand import Demand, demand
@@ -49,6 +50,10 @@ class Outlook:
     rules: tuple[Rule, ...]
     """Those in force on the day."""
     market: Mapping[Use, tuple[Availability, ...]]
+    access: tuple[DatedAccess, ...]
+    """What the region could count on the day each rule took effect, training and inference apart."""
+    regions: Mapping[str, Mapping[Use, Access]]
+    """The same on the day for every region."""
     text: RunningOut
     published_text_years: tuple[int, int]
     claims: tuple[CheckedClaim, ...]
@@ -79,6 +84,8 @@ def outlook(region: str, on: date) -> Outlook:
         chain=chain(region, on),
         rules=tuple(rule for rule in all_rules() if date.fromisoformat(rule.effective) <= on),
         market={use: market(region, on, use) for use in USES},
+        access=access_by_date(region, on),
+        regions=access_by_region(on),
         text=running_out(),
         published_text_years=PUBLISHED,
         claims=checked_claims(),

@@ -1,0 +1,115 @@
+"""A rehearsal: a few real training steps of a shape, to know what a step takes here before a run is promised."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from danlu.common.progress import Progress
+from danlu.hardware.memory import measured_peak_memory
+from danlu.model.config import ModelConfig
+from danlu.model.transformer import Transformer
+from danlu.training.checkpoint import Checkpoints
+from danlu.training.config import TrainingConfig
+from danlu.training.dials import hyperparameters
+from danlu.training.loop import train_steps
+from danlu.training.optimizer import Optimizer
+from danlu.training.pretrain import TokenBatch, next_token_loss, piece_sequences
+from danlu.training.run import Engine
+
+_WARM_UP = 2
+"""Steps that pay for memory pages, compiled code and the optimizer's state, and are not counted."""
+_FEWEST = 3
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a few real steps took."""
+
+    step_seconds: float
+    """Mean time of a step (seconds)."""
+    spread: float
+    """Standard error of the mean (share of it)."""
+    steps: int
+    """Steps that were timed."""
+    peak_memory_bytes: int
+    """Most memory held, by the process where the device is the processor."""
+    checkpoint_seconds: float
+    """Writing one checkpoint (seconds); 0 where none was tried."""
+
+
+def rehearse(
+    model_config: ModelConfig,
+    batch_tokens: int,
+    config: TrainingConfig,
+    seconds: float = 2.0,
+    scratch: Path | None = None,
+) -> Rehearsal:
+    """Train a shape on random tokens for a moment: which tokens they are changes nothing about the time.
+
+    Args:
+        batch_tokens: tokens a step.
+        seconds: how long to time; at least three steps are timed however long they take.
+        scratch: a folder on the disk that checkpoints will go to, to try one; it is removed again.
+
+    Raises:
+        DanluError: the device cannot be used.
+    """
+    engine = Engine.choose(config, Progress(silent=True))
+    hyper = hyperparameters(model_config, 10_000 * batch_tokens, config)
+    sequences = batch_tokens // config.context
+    model = Transformer(model_config, engine.dtype)
+    model.initialize(torch.Generator().manual_seed(config.seed))
+    model = engine.place(model, config.compile)
+    optimizer = Optimizer(model, hyper.lr, hyper.table_lr, hyper.weight_decay, engine.dtype)
+    steps = train_steps(
+        model,
+        optimizer,
+        hyper.schedule,
+        next_token_loss,
+        lambda step: _random_batches(step, model_config.vocab_size, sequences, config, engine),
+        engine.world,
+        first_step=0,
+        clip=config.clip,
+        nonfinite="skip",
+    )
+    for _ in range(_WARM_UP):
+        next(steps)
+    times: list[float] = []
+    deadline = time.perf_counter() + seconds
+    while len(times) < _FEWEST or time.perf_counter() < deadline:
+        began = time.perf_counter()
+        next(steps)  # reads the loss back, so the device has finished
+        times.append(time.perf_counter() - began)
+    mean = float(np.mean(times))
+    writing = 0.0
+    if scratch is not None:
+        state = {**{f"model.{name}": p.data for name, p in model.named_parameters()}, **optimizer.state()}
+        with tempfile.TemporaryDirectory(prefix=".rehearsal-", dir=scratch) as folder:
+            began = time.perf_counter()
+            Checkpoints(Path(folder), 1, engine.world).save(1, state, {})
+            writing = time.perf_counter() - began
+    return Rehearsal(
+        step_seconds=mean,
+        spread=float(np.std(times, ddof=1)) / mean / len(times) ** 0.5,
+        steps=len(times),
+        peak_memory_bytes=measured_peak_memory(engine.device),
+        checkpoint_seconds=writing,
+    )
+
+
+def _random_batches(
+    step: int, vocab_size: int, sequences: int, config: TrainingConfig, engine: Engine
+) -> Iterator[TokenBatch]:
+    """This process's part of a step's batch, as `pretrain` cuts it."""
+    generator = torch.Generator().manual_seed(step)
+    piece, largest = piece_sequences(config, engine.device), engine.world.largest_share(sequences)
+    for offset in range(0, largest, piece):
+        count = min(piece, largest - offset)
+        data = torch.randint(vocab_size, (count, config.context + 1), generator=generator)
+        inputs, targets = data[:, :-1].contiguous(), data[:, 1:].clone()
+        yield TokenBatch(inputs.to(engine.device), targets.to(engine.device), count * config.context)
