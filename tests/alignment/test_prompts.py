@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from danlu.alignment import prompts
 from danlu.alignment.prompts import (
     PARTS,
     Prompts,
@@ -30,10 +31,10 @@ def small() -> Prompts:
     return make_prompts(ToyConfig(), SMALL)
 
 
-def words(prompts: Prompts) -> dict[str, list[str]]:
+def words(made: Prompts) -> dict[str, list[str]]:
     return {
-        "demonstrations": [prompt_text(one.prompt) for one in prompts.demonstrations],
-        **{part: [one.prompt for one in getattr(prompts, part)] for part in PARTS if part != "demonstrations"},
+        "demonstrations": [prompt_text(one.prompt) for one in made.demonstrations],
+        **{part: [one.prompt for one in getattr(made, part)] for part in PARTS if part != "demonstrations"},
     }
 
 
@@ -41,7 +42,7 @@ def test_no_prompt_is_in_two_parts_and_every_part_is_full() -> None:
     parts = words(small())
     assert {part: len(found) for part, found in parts.items()} == {part: getattr(SMALL, part) for part in PARTS}
     for part, found in parts.items():
-        others = {prompt for other, prompts in parts.items() if other != part for prompt in prompts}
+        others = {prompt for other, more in parts.items() if other != part for prompt in more}
         assert not others & set(found)
         assert part == "demonstrations" or len(set(found)) == len(found)
 
@@ -97,7 +98,8 @@ def test_what_does_not_fit_is_left_out_and_counted() -> None:
     assert all(len(prompt_text(one.prompt)) < 300 for one in made.demonstrations)
 
 
-def test_more_than_the_language_has_is_refused() -> None:
+def test_more_than_the_language_has_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompts, "_PATIENCE", 100)
     with pytest.raises(DanluError, match="different prompts"):
         make_prompts(ToyConfig(), PromptsConfig(demonstrations=1, comparisons=200, ppo=1, held_out=1, kinds=("list",)))
     with pytest.raises(DanluError, match="ppo"):

@@ -24,7 +24,8 @@ def test_both_languages_ask_for_the_same_values(key: str) -> None:
 def test_every_string_is_used() -> None:
     room = files("danlu.report")
     sources = [path.read_text("utf-8") for path in room.iterdir() if path.name.endswith(".py")]
-    sources.append(room.joinpath("templates", "report.html.jinja").read_text("utf-8"))
+    templates = room.joinpath("templates").iterdir()
+    sources += [path.read_text("utf-8") for path in templates if path.name.endswith(".jinja")]
     code = "\n".join(sources)
     for key in strings("en"):
         parts = key.split(".")

@@ -217,8 +217,13 @@ def next_commands(files: RunFiles) -> tuple[Command, ...]:
     if not (files.verdict and files.evaluation):
         return (Command(f"danlu run {run}", tr("commands.continue")),)
     export = shlex.quote(str(Path("exports") / files.name))
+    aligned = "align" in files.aligned_steps
+    more = (
+        (Command(f"danlu align {run} --rounds {len(files.rounds) + 1}", tr("commands.align")),) if files.rounds else ()
+    )
     return (
-        Command(f"danlu chat {run}", tr("commands.chat")),
+        Command(f"danlu chat {run}", tr("commands.chat.assistant" if aligned else "commands.chat")),
+        *more,
         Command(f"danlu generate {run}", tr("commands.generate")),
         Command(f"danlu evaluate {run}", tr("commands.evaluate")),
         Command(f"danlu export {run} {export}", tr("commands.export")),

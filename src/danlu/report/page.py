@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from danlu.common.files import write_atomic
 from danlu.report import curves_picture, figures, forecast_picture, tables
+from danlu.report.alignment import AlignmentPart, alignment_part
 from danlu.report.facts import (
     Command,
     Fact,
@@ -63,6 +64,8 @@ class Page:
     law: tuple[Fact, ...]
     samples: tuple[Sample, ...]
     evaluation: tables.Table
+    alignment: AlignmentPart | None
+    """None where nothing was aligned (yet)."""
     speed: tuple[Fact, ...]
     environment: tuple[Fact, ...]
     warnings: tuple[Text, ...]
@@ -131,6 +134,7 @@ def build(files: RunFiles) -> Page:
         law=law_facts(files, shown),
         samples=tuple(_sample(record) for record in files.samples),
         evaluation=tables.evaluation_table(files),
+        alignment=alignment_part(files, _variants),
         speed=speed_facts(files),
         environment=environment_facts(files),
         warnings=warnings(files),

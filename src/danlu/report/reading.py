@@ -91,7 +91,9 @@ class Record:
 
 NOTHING = Record({})
 STEPS = ("corpus", "tokens", "ladder", "fit", "forecast", "pretrain", "verdict", "evaluation")
-"""The steps of the road, in order."""
+"""The steps to a base model, in order."""
+ALIGNMENT_STEPS = ("demonstrations", "sft", "rankings", "reward", "ppo", "align")
+"""Those from there to an assistant."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,12 @@ class RunFiles:
     target_curve: Curve | None
     """The target's metrics, as far as it has trained."""
     rung_curves: tuple[Curve, ...]
+    alignment: Record
+    """align/outcome.json."""
+    rounds: tuple[Record, ...]
+    """align/rounds.jsonl, one round each."""
+    aligned_steps: tuple[str, ...]
+    """Steps of the alignment that have finished."""
     step_seconds: dict[str, float]
     """How long each finished step took, by name."""
     damaged: tuple[Text, ...]
@@ -199,6 +207,9 @@ def read_run(folder: Path) -> RunFiles:
             for path in sorted(folder.glob("ladder/*/**/metrics.jsonl"))
             if (curve := _curve(path.relative_to(folder).parts[1], lines(str(path.relative_to(folder)))))
         ),
+        alignment=record("align/outcome.json"),
+        rounds=lines("align/rounds.jsonl"),
+        aligned_steps=tuple(step for step in ALIGNMENT_STEPS if record(f"{step}/stage.json").text("state") == "done"),
         step_seconds=_step_seconds(record),
         damaged=tuple(dict.fromkeys(damaged)),
     )
@@ -222,7 +233,7 @@ def _damage(name: str, error: Exception) -> Text:
 def _step_seconds(record: Callable[[str], Record]) -> dict[str, float]:
     """From the records that the steps leave."""
     seconds = {}
-    for step in STEPS:
+    for step in (*STEPS, *ALIGNMENT_STEPS):
         found = record(f"{step}/stage.json") or record(f"stages/{step}.json")
         value = found.number("seconds")
         if value is not None and found.text("state") == "done":

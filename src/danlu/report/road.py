@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from danlu.report import figures
 from danlu.report.language import Text, tr
-from danlu.report.reading import RunFiles
+from danlu.report.reading import ALIGNMENT_STEPS, RunFiles
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Step:
 
 
 def road(files: RunFiles) -> tuple[Step, ...]:
-    """The steps in order."""
-    done = {
+    """The steps in order; those of the alignment once it has begun."""
+    done: dict[str, object] = {
         "corpus": files.corpus,
         "tokens": files.tokens,
         "ladder": files.points,
@@ -35,6 +35,8 @@ def road(files: RunFiles) -> tuple[Step, ...]:
         "verdict": files.verdict,
         "evaluation": files.evaluation,
     }
+    if files.aligned_steps:
+        done |= {step: step in files.aligned_steps for step in ALIGNMENT_STEPS}
     return tuple(
         Step(
             key=key,
