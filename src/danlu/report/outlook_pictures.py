@@ -84,7 +84,7 @@ class Bar:
 
     name: Text
     parts: tuple[tuple[Text, float, str], ...]
-    """Name, share and style of each part."""
+    """Name, share and style of each part; the style `free` is for what nothing takes."""
 
 
 def variants(draw: Callable[[Language, Layout], Markup]) -> Markup:
@@ -139,10 +139,11 @@ def share_bars(bars: Sequence[Bar], alt: Text, language: Language, layout: Layou
             parts.append(
                 element("rect", tip, x=start, y=top, width=max(0.0, width - 1.5), height=height, class_=f"part {style}")
             )
+            class_ = "part-name dark" if style == "free" else "part-name"
             if width > 8.2 * _width(words):
-                parts.append(label(start + 8, top + 20.5, words, "part-name"))
+                parts.append(label(start + 8, top + 20.5, words, class_))
             elif width > 34:
-                parts.append(label(start + 6, top + 20.5, f"{share:.0%}", "part-name"))
+                parts.append(label(start + 6, top + 20.5, f"{share:.0%}", class_))
             start += width
     return _figure(layout.width, 24 + len(bars) * pitch - 36, alt.say(language), parts)
 
