@@ -126,11 +126,8 @@ def _summary(found: Outcome) -> Text:
     plan = found.plan
     tokens = format_count(plan.run.tokens)
     wall, rent = plan.wall, plan.costs.rent
-    money_en = (
-        f", for {format_usd(rent.mid)} of rent ({format_usd(rent.low)} – {format_usd(rent.high)})" if rent else ""
-    )
-    money_zh = f"，租金 {format_usd(rent.mid)}（{format_usd(rent.low)} – {format_usd(rent.high)}）" if rent else ""
-    low, mid, high = (figures.seconds(value) for value in (wall.low, wall.mid, wall.high))
+    took, money = _range_text(wall), _money(rent)
+    money_en, money_zh = (f", for a rent of {money.en}", f"，租金 {money.zh}") if rent else ("", "")
     return Text(
         f"{tokens} tokens take {took.en}{money_en}; the loss to expect is "
         f"{plan.split.loss:.3f} ({plan.split.low:.3f} – {plan.split.high:.3f}).",
