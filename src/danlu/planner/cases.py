@@ -189,7 +189,7 @@ def _machine(accelerator: Accelerator, precision: Precision, software: Software)
         "weight_bytes": 4.0 if precision.bits == 32 else 2.0,
         "unfused": float(software.attention == "unfused"),
         "early": float(software.attention == "early"),
-        "portable": float(software.attention == "portable"),
+        "portable": float(software.portable),
         "tuned": float(software.tuned),
         "overlap_dp": float(software.overlap_dp),
         "overlap_tp": float(software.overlap_tp),

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Attention = Literal["unfused", "early", "portable", "native"]
+Attention = Literal["unfused", "early", "fused"]
 
 
 @dataclass(frozen=True)
@@ -12,9 +12,10 @@ class Software:
     """Traits of a framework."""
 
     name: str
-    attention: Attention = "native"
-    """`unfused` writes the scores to memory (before FlashAttention, 2022); `early` is a first-generation fused kernel;
-    `portable` is one written for the chip's predecessor (FlashAttention-2 on Hopper and later); `native` the chip's."""
+    attention: Attention = "fused"
+    """`unfused` writes the scores to memory (before FlashAttention, 2022); `early` is a first-generation fused kernel."""
+    portable: bool = False
+    """The fused kernel is one written for the chip's predecessor (FlashAttention-1 and 2 on Hopper and later)."""
     tuned: bool = False
     """The chip vendor's own stack in its benchmark recipe: fused kernels, graphs, overlapped tensor parallelism."""
     overlap_dp: bool = True
@@ -66,14 +67,14 @@ def software_for(framework: str, vendor: str, released: int, precision: str) -> 
     if re.search(r"megatron.?lm|^megatron$", words) and old and "mindspeed" not in words:
         return replace(_LEGACY, name=framework)
     name = framework or "modern"
+    later = vendor == "NVIDIA" and released >= 2022
     if re.search(_TUNED, words):
         hides = bool(re.search(_HIDES_EXCHANGE, words))
         return Software(name, tuned=True, overlap_ep=hides, fp32_gradients=hides)
     if re.search(r"foundry|mosaic", words):
-        return Software(name, attention="early", overlap_tp=False, fp32_gradients=False)
-    portable = vendor == "NVIDIA" and released >= 2022 and not re.search(_OWN_KERNELS, words)
+        return Software(name, attention="early", portable=later, overlap_tp=False, fp32_gradients=False)
     return Software(
         name,
-        attention="portable" if portable else "native",
+        portable=later and not re.search(_OWN_KERNELS, words),
         overlap_tp=not re.search(r"torchtitan|fsdp|lit-gpt", words),
     )
