@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from danlu.common.errors import DanluError
-from danlu.generation.batch import FinishReason
 from danlu.generation.config import SamplingConfig
+
+if TYPE_CHECKING:  # it imports torch, and whoever only asks need not wait for that
+    from danlu.generation.batch import FinishReason
 
 MAX_LOGPROBS = 20
 """Most alternatives that are reported for a token."""
@@ -81,7 +83,7 @@ class Drawn:
     text: str
     """What is certain of the text now; never half a character, never a stop text."""
     logprob: TokenLogprob | None
-    finish: FinishReason | None
+    finish: "FinishReason | None"
     """Why it ends here; None: it goes on."""
 
 
@@ -102,7 +104,7 @@ class Continuation:
 
     text: str
     tokens: tuple[int, ...]
-    finish: FinishReason
+    finish: "FinishReason"
     logprobs: tuple[TokenLogprob, ...] = ()
 
 

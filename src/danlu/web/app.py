@@ -9,7 +9,8 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from danlu.web import pages, signin
+from danlu.web import chat, label, pages, runs, signin
+from danlu.web.generating import Bridge
 from danlu.web.guard import Guard
 from danlu.web.services import Services
 
@@ -19,6 +20,8 @@ def create_app(services: Services) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        services.bridge = Bridge()
+        services.conversations.settle()
         services.models.start()
         try:
             yield
@@ -26,7 +29,7 @@ def create_app(services: Services) -> Starlette:
             services.close()
 
     app = Starlette(
-        routes=[*signin.routes(), *pages.routes()],
+        routes=[*signin.routes(), *chat.routes(), *label.routes(), *runs.routes(), *pages.routes()],
         middleware=[Middleware(Guard, config=services.config)],
         exception_handlers={HTTPException: _refuse},
         lifespan=lifespan,

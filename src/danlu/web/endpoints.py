@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from danlu.common.errors import DanluError
@@ -16,6 +16,7 @@ from danlu.web.accounts import Account, Role
 from danlu.web.guard import Refused, log, parse_json, read_body, same_origin
 from danlu.web.services import Services
 from danlu.web.sessions import Session
+from danlu.web.streaming import Json
 
 T = TypeVar("T")
 READS = ("GET", "HEAD")
@@ -69,7 +70,7 @@ def endpoint(
     async def answer(request: Request) -> Response:
         call = await admit(request, roles)
         value = await run_in_threadpool(function, call)
-        return value if isinstance(value, Response) else JSONResponse(value)
+        return value if isinstance(value, Response) else Json(value)
 
     return Route(path, answered(answer), methods=[method])
 
@@ -158,4 +159,4 @@ def answered(answer: Callable[[Request], Any]) -> Callable[[Request], Any]:
 
 
 def _error(status: int, message: str, remedy: str, headers: Mapping[str, str] | None = None) -> Response:
-    return JSONResponse({"error": {"message": message, "remedy": remedy}}, status, headers)
+    return Json({"error": {"message": message, "remedy": remedy}}, status, headers)

@@ -134,6 +134,11 @@ def parse_json(data: bytes) -> dict[str, Any]:
         raise DanluError("the body is nested too deeply.", "Send a flatter object.") from error
     except ValueError as error:
         raise DanluError(f"the body is not valid JSON: {error}.", "Send a JSON object.") from error
+    if "\\ud" in data.decode("utf-8").lower():
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise DanluError("the body holds half a surrogate pair.", "Send proper Unicode.") from error
     if not isinstance(value, dict):
         raise DanluError("the body is not a JSON object.", "Send an object, in braces.")
     return value

@@ -60,7 +60,7 @@ def serve(services: Services, listening: socket.socket, say: Callable[[str], Non
     app = create_app(services)
     settings = uvicorn.Config(
         app,
-        http=_protocol(config.limits.header_seconds),
+        http=header_timeout_protocol(config.limits.header_seconds),
         ws="none",
         lifespan="on",
         access_log=False,  # its lines would hold the tokens of links
@@ -123,7 +123,7 @@ class _Server(uvicorn.Server):
         self._services = services
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._services.draining.set()
+        self._services.draining_soon()
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
@@ -132,8 +132,8 @@ class _Server(uvicorn.Server):
         self._captured_signals.clear()
 
 
-def _protocol(seconds: float) -> type[H11Protocol]:
-    """uvicorn's protocol, closing connections that send no whole header in time."""
+def header_timeout_protocol(seconds: float) -> type[H11Protocol]:
+    """uvicorn's protocol, closing connections that send no whole header in time (seconds)."""
 
     class Protocol(H11Protocol):
         _waiting: asyncio.TimerHandle | None = None

@@ -35,6 +35,8 @@ class Loaded:
     generator: "Generator"
     markup: Any
     """A `Tokenizer` that reads special tokens spelled out in a text, as chat templates need."""
+    special: set[str]
+    """The special tokens."""
 
 
 class ServedModel:
@@ -66,6 +68,12 @@ class ServedModel:
         if not self.loaded.done():
             return "loading"
         return "failed" if self.loaded.exception() else "ready"
+
+    @property
+    def error(self) -> str | None:
+        """Why it cannot answer."""
+        failure = self.loaded.exception() if self.loaded.done() else None
+        return None if failure is None else str(failure)
 
     def load(self) -> None:
         """Read the weights and start the engine; called once, in any thread."""
@@ -151,7 +159,9 @@ def load_model(
     settings = EngineConfig(queue_length=queue_length)
     if cache_bytes is not None:
         settings = EngineConfig(queue_length=queue_length, cache_bytes=cache_bytes)
-    return Loaded(Engine(generator, settings), generator, load_tokenizer(model.folder, markup=True))
+    added = generator.tokenizer.get_added_tokens_decoder().values()
+    special = {token.content for token in added if token.special}
+    return Loaded(Engine(generator, settings), generator, load_tokenizer(model.folder, markup=True), special)
 
 
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from danlu.feedback.desk import Desk
 from danlu.web.accounts import Accounts
 from danlu.web.config import ServerConfig
+from danlu.web.conversations import Conversations
 from danlu.web.database import Database
+from danlu.web.generating import Bridge
 from danlu.web.served import ServedModels
 from danlu.web.sessions import Brake, OneTimeToken, Sessions
 
@@ -24,6 +26,9 @@ class Services:
     token: OneTimeToken
     desk: Desk
     models: ServedModels
+    conversations: Conversations
+    bridge: Bridge = field(init=False)
+    """Made when the server starts, in its thread."""
     token_used: Callable[[], None] = lambda: None
     """Called when somebody has signed in by the printed link, which is then good no more."""
     draining: asyncio.Event = field(default_factory=asyncio.Event)
@@ -48,7 +53,12 @@ class Services:
             token=OneTimeToken(),
             desk=Desk(config.feedback_place),
             models=models,
+            conversations=Conversations(database),
         )
+
+    def draining_soon(self) -> None:
+        """Have streams without an end of their own end; from any thread."""
+        self.bridge.call(self.draining.set)
 
     def close(self) -> None:
         """Stop the engines and close the databases."""

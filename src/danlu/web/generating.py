@@ -1,0 +1,100 @@
+"""From the engine's thread to the server's: a request's events as an asynchronous stream that can be left any time."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from danlu.common.errors import DanluError
+from danlu.generation.requests import Drawn, Event, Failed, Request
+from danlu.web.served import Loaded, ServedModel
+
+if TYPE_CHECKING:
+    from danlu.generation.engine import Ticket
+
+
+class Bridge:
+    """Hands events over to the server's thread, all of a step's at once."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._pending: list[tuple[asyncio.Queue[Sequence[Event]], Sequence[Event]]] = []
+
+    def post(self, queue: "asyncio.Queue[Sequence[Event]]", events: Sequence[Event]) -> None:
+        """Called in the engine's thread."""
+        with self._lock:
+            self._pending.append((queue, events))
+            first = len(self._pending) == 1
+        if first:
+            with contextlib.suppress(RuntimeError):  # the server is gone already
+                self._loop.call_soon_threadsafe(self._flush)
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Have something done in the server's thread."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function)
+
+    def _flush(self) -> None:
+        with self._lock:
+            pending, self._pending = self._pending, []
+        for queue, events in pending:
+            queue.put_nowait(events)
+
+
+async def ready(model: ServedModel) -> Loaded:
+    """The model, as soon as it is loaded.
+
+    Raises:
+        DanluError: it cannot be loaded.
+    """
+    try:
+        return await asyncio.shield(asyncio.wrap_future(model.loaded))
+    except DanluError:
+        raise
+    except Exception as error:
+        raise DanluError(
+            f"the model {model.name} cannot be loaded: {error}.", "Look at the server's output."
+        ) from error
+
+
+class Stream:
+    """A request under way."""
+
+    def __init__(self, queue: "asyncio.Queue[Sequence[Event]]", ticket: "Ticket") -> None:
+        self._queue, self._ticket = queue, ticket
+
+    @property
+    def cached_tokens(self) -> int:
+        """Tokens of the prompt that did not have to be read again; known with the first event."""
+        return self._ticket.cached_tokens
+
+    async def batches(self) -> AsyncIterator[list[Event]]:
+        """What has come since the last time: a reader that is slow gets more at once."""
+        ended = 0
+        while ended < self._ticket.request.n:
+            events = list(await self._queue.get())
+            while not self._queue.empty():
+                events += self._queue.get_nowait()
+            yield events
+            ended += sum(isinstance(event, Drawn) and event.finish is not None for event in events)
+            if any(isinstance(event, Failed) for event in events):
+                return
+
+
+@asynccontextmanager
+async def generate(bridge: Bridge, model: ServedModel, request: Request) -> AsyncIterator[Stream]:
+    """Have a prompt continued while the block lasts: when it ends, for whatever reason, the rows are free.
+
+    Raises:
+        DanluError: the model cannot be loaded or cannot serve the request (`QueueFull` among them).
+    """
+    loaded = await ready(model)
+    queue: asyncio.Queue[Sequence[Event]] = asyncio.Queue()
+    ticket = loaded.engine.submit(request, lambda events: bridge.post(queue, events))
+    try:
+        yield Stream(queue, ticket)
+    finally:
+        ticket.cancel()

@@ -1,0 +1,350 @@
+"""The annotation page's endpoints. A labeler never learns who wrote what, nor which tasks are tests or repeats."""
+
+import json
+import tempfile
+import time as clock
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+import sqlalchemy as sa
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from danlu.common.errors import DanluError
+from danlu.common.strict import to_mapping
+from danlu.feedback.exchange import (
+    DemonstrationFormat,
+    RankingFormat,
+    Style,
+    export_demonstrations,
+    export_rankings,
+)
+from danlu.feedback.log import log
+from danlu.feedback.records import Prompt, Ranking, dense_ranks, fingerprint, prompt_of
+from danlu.feedback.state import leases
+from danlu.feedback.tasks import Lease, Task, TaskKind
+from danlu.web.accounts import Role
+from danlu.web.asking import Settings, chat_tokens, request_of, text_tokens
+from danlu.web.conversations import check_id
+from danlu.web.database import metadata
+from danlu.web.endpoints import Call, endpoint
+from danlu.web.guard import Refused
+from danlu.web.label_figures import conflicts, figures
+
+_BOTH: tuple[Role, ...] = ("admin", "labeler")
+_MOST_TASKS = 10_000
+_MOST_PROMPTS = 500
+FLAGS = ("not_an_answer", "harmful", "personal_data", "broken_prompt", "wrong_language", "cannot_judge")
+"""What can be found wrong with a prompt or a completion."""
+
+drafts = sa.Table(
+    "web_drafts",
+    metadata,
+    sa.Column("lease", sa.String(64), primary_key=True),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("updated", sa.Float(53), nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A ranking or a demonstration, under an identity that the page made."""
+
+    id: str
+    lease: str
+    ranks: tuple[int, ...] = ()
+    """In the order shown; lower is better, equal is tied."""
+    response: str = ""
+    seconds: float | None = None
+    flags: tuple[str, ...] = ()
+    completion_flags: tuple[tuple[str, ...], ...] = ()
+    ratings: tuple[int | None, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A task left to others."""
+
+    id: str
+    lease: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Undo:
+    """The last answer or skip taken back."""
+
+    id: str
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A response that is being written."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class NewTasks:
+    """Tasks to be handed out."""
+
+    tasks: tuple[Task, ...]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Prompts that a model is to answer several times each, to be ranked."""
+
+    model: str
+    prompts: tuple[str, ...]
+    completions: int = 4
+    wanted: int = 1
+    settings: Settings = field(default_factory=Settings)
+
+
+@dataclass(frozen=True)
+class Adjudication:
+    """The last word on completions that people ranked differently."""
+
+    prompt: Prompt
+    completions: tuple[str, ...]
+    ranks: tuple[int, ...]
+    note: str = ""
+
+
+def routes() -> list[BaseRoute]:
+    """The routes of this file."""
+    return [
+        endpoint("/api/label/next", _next, roles=_BOTH),
+        endpoint("/api/label/answers", _answer, "POST", roles=_BOTH),
+        endpoint("/api/label/skips", _skip, "POST", roles=_BOTH),
+        endpoint("/api/label/undo", _undo, "POST", roles=_BOTH),
+        endpoint("/api/label/leases/{lease}", _release, "DELETE", roles=_BOTH),
+        endpoint("/api/label/leases/{lease}/draft", _draft, "PUT", roles=_BOTH),
+        endpoint("/api/label/progress", _progress, roles=_BOTH),
+        endpoint("/api/label/tasks", _add_tasks, "POST"),
+        endpoint("/api/label/sample", _sample, "POST"),
+        endpoint("/api/label/figures", _figures),
+        endpoint("/api/label/conflicts", _conflicts),
+        endpoint("/api/label/adjudications", _adjudicate, "POST"),
+        endpoint("/api/label/export", _export),
+    ]
+
+
+def _next(call: Call) -> dict[str, Any]:
+    """The next task, with the draft of an answer if there is one: {"task": null} when all is done."""
+    besides = [name for name in call.query.get("besides", "").split(",") if name]
+    kinds: list[TaskKind] = [kind for kind in get_args(TaskKind) if kind in call.query.get("kinds", "").split(",")]
+    lease = call.services.desk.next_task(call.account.name, besides=besides, kinds=kinds or None)
+    return {"task": None if lease is None else _shown(call, lease)}
+
+
+def _shown(call: Call, lease: Lease) -> dict[str, Any]:
+    """What a browser may see of a task."""
+    with call.services.database.read() as connection:
+        draft = connection.scalar(sa.select(drafts.c.text).where(drafts.c.lease == lease.id))
+    return {
+        "lease": lease.id,
+        "kind": lease.kind,
+        "prompt": to_mapping(lease.prompt),
+        "completions": list(lease.completions),
+        "expires": lease.expires,
+        "draft": "" if draft is None else json.loads(draft),
+    }
+
+
+def _answer(call: Call) -> dict[str, Any]:
+    asked = call.read(Answer)
+    _check_flags(asked.flags)
+    for flags in asked.completion_flags:
+        _check_flags(flags)
+    id = _known_id(call, asked.id)
+    kind = _own_lease(call, asked.lease, id)
+    desk = call.services.desk
+    if kind == "demonstrate":
+        desk.demonstrate(asked.lease, asked.response, id=id, flags=asked.flags)
+    else:
+        desk.rank(
+            asked.lease,
+            asked.ranks,
+            id=id,
+            seconds=asked.seconds,
+            flags=asked.flags,
+            completion_flags=asked.completion_flags,
+            ratings=asked.ratings,
+            note=asked.note,
+        )
+    return {"kept": asked.id}
+
+
+def _skip(call: Call) -> dict[str, Any]:
+    asked = call.read(Skip)
+    id = _known_id(call, asked.id)
+    _own_lease(call, asked.lease, id)
+    if not asked.reason.strip():
+        raise DanluError("a skip has no reason.", "Say why in a few words.")
+    call.services.desk.skip(asked.lease, asked.reason, id=id)
+    return {"kept": asked.id}
+
+
+def _undo(call: Call) -> dict[str, Any]:
+    asked = call.read(Undo)
+    lease = call.services.desk.undo(call.account.name, id=_known_id(call, asked.id))
+    return {"task": None if lease is None else _shown(call, lease)}
+
+
+def _release(call: Call) -> dict[str, Any]:
+    _own_lease(call, call.path["lease"])
+    call.services.desk.release(call.path["lease"])
+    return {}
+
+
+def _draft(call: Call) -> dict[str, Any]:
+    lease, text = call.path["lease"], json.dumps(call.read(Draft).text)
+    _own_lease(call, lease)
+    with call.services.database.write() as connection:
+        changed = connection.execute(
+            drafts.update().where(drafts.c.lease == lease).values(text=text, updated=clock.time())
+        )
+        if not changed.rowcount:
+            connection.execute(drafts.insert().values(lease=lease, text=text, updated=clock.time()))
+    return {}
+
+
+def _progress(call: Call) -> dict[str, Any]:
+    """How far it is; labelers see their own count and what is left, administrators everybody's."""
+    progress = call.services.desk.progress()
+    left = max(0, progress.answers_wanted - progress.answers)
+    found: dict[str, Any] = {"mine": progress.by_annotator.get(call.account.name, 0), "left": left}
+    return found | ({"all": to_mapping(progress)} if call.account.role == "admin" else {})
+
+
+def _add_tasks(call: Call) -> dict[str, Any]:
+    asked = call.read(NewTasks)
+    if len(asked.tasks) > _MOST_TASKS:
+        raise DanluError(f"there are {len(asked.tasks)} tasks.", f"Send {_MOST_TASKS} at most at a time.")
+    added = call.services.desk.add_tasks(asked.tasks)
+    call.services.accounts.note("tasks added", str(added.added), actor=call.account.name, address=call.address)
+    return to_mapping(added)
+
+
+def _sample(call: Call) -> dict[str, Any]:
+    """Ranking tasks from a model's own answers; of prompts whose answers are all the same, none."""
+    asked = call.read(Sample)
+    model = call.services.models.get(asked.model)
+    if model is None:
+        raise DanluError(f"there is no model {asked.model!r}.", "GET /api/models lists them.")
+    if not 1 <= len(asked.prompts) <= _MOST_PROMPTS or not 2 <= asked.completions <= 9:
+        raise DanluError(
+            f"{len(asked.prompts)} prompts with {asked.completions} completions were asked for.",
+            f"Send 1 to {_MOST_PROMPTS} prompts, with 2 to 9 completions.",
+        )
+    loaded = model.loaded.result()
+
+    def task(prompt: str) -> Task | None:
+        messages = prompt_of(prompt)
+        tokens = (
+            text_tokens(loaded, prompt)
+            if model.template is None
+            else chat_tokens(model, loaded, [{"role": each.role, "content": each.content} for each in messages])
+        )
+        asking = request_of(model, tokens, asked.settings, call.account.name, n=asked.completions)
+        texts = list(dict.fromkeys(each.text for each in loaded.engine.complete(asking)))
+        if len(texts) < 2:
+            return None
+        sources = (model.name,) * len(texts)
+        return Task("rank", messages, tuple(texts), sources, asked.wanted, labels={"source": "sampled"})
+
+    with ThreadPoolExecutor(8) as pool:
+        made = [each for each in pool.map(task, asked.prompts) if each is not None]
+    return to_mapping(call.services.desk.add_tasks(made))
+
+
+def _figures(call: Call) -> dict[str, Any]:
+    return figures(call.services.desk)
+
+
+def _conflicts(call: Call) -> list[dict[str, Any]]:
+    return conflicts(call.services.desk)
+
+
+def _adjudicate(call: Call) -> dict[str, Any]:
+    asked = call.read(Adjudication)
+    ranking = Ranking(
+        asked.prompt,
+        asked.completions,
+        dense_ranks(asked.ranks),
+        annotator=call.account.name,
+        time=clock.time(),
+        note=asked.note,
+        source="adjudication",
+    )
+    return to_mapping(call.services.desk.add_records([ranking]))
+
+
+def _export(call: Call) -> Response:
+    """?format=rankings|preference|...|demonstrations|messages|...&style=conversation|text&flagged=1: JSON lines."""
+    form = call.query.get("format", "rankings")
+    style: Style = "text" if call.query.get("style") == "text" else "conversation"
+    flagged = call.query.get("flagged") == "1"
+    desk = call.services.desk
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{form if form.isascii() and form.replace('-', '').isalpha() else 'export'}.jsonl"
+        match _format(form):
+            case ("ranking", ranking_form):
+                export_rankings(desk.rankings(flagged=flagged), path, ranking_form, style=style, flagged=flagged)
+            case ("demonstration", other):
+                export_demonstrations(desk.demonstrations(flagged=flagged), path, other, style=style, flagged=flagged)
+        data = path.read_bytes()
+    headers = {"Content-Disposition": f'attachment; filename="{path.name}"'}
+    return Response(data, media_type="application/x-ndjson", headers=headers)
+
+
+_Form: TypeAlias = tuple[Literal["ranking"], RankingFormat] | tuple[Literal["demonstration"], DemonstrationFormat]
+
+
+def _format(name: str) -> _Form:
+    for ranking_form in get_args(RankingFormat):
+        if name == ranking_form:
+            return "ranking", ranking_form
+    for form in get_args(DemonstrationFormat):
+        if name == form:
+            return "demonstration", form
+    known = ", ".join((*get_args(RankingFormat), *get_args(DemonstrationFormat)))
+    raise DanluError(f"there is no format {name!r}.", f"It is one of {known}.")
+
+
+def _known_id(call: Call, id: str) -> str:
+    """The page's identity for an answer, so changed that nobody can name another person's."""
+    check_id(id)
+    return fingerprint([call.account.name, id])
+
+
+def _own_lease(call: Call, lease: str, id: str | None = None) -> str:
+    """The kind of a task that is in the caller's hands.
+
+    Raises:
+        Refused: it is somebody else's or unknown (404), or answered already (409), unless by this very answer.
+    """
+    desk = call.services.desk
+    with desk.log.read() as connection:
+        row = connection.execute(sa.select(leases).where(leases.c.id == lease)).first()
+    if row is None or row.annotator != call.account.name:
+        raise Refused(404, "this task was not handed out to you.", "Fetch the next task.")
+    if not row.is_open and (id is None or not _is_known(call, id)):
+        raise Refused(409, "this task is answered already, or was given back.", "Undo the answer to change it.")
+    return desk.task(row.task).kind
+
+
+def _is_known(call: Call, id: str) -> bool:
+    with call.services.desk.log.read() as connection:
+        return connection.execute(sa.select(log.c.id).where(log.c.id == id)).first() is not None
+
+
+def _check_flags(flags: tuple[str, ...]) -> None:
+    for flag in flags:
+        if flag not in FLAGS:
+            raise DanluError(f"there is no flag {flag[:50]!r}.", f"They are {', '.join(FLAGS)}; use a note for more.")
