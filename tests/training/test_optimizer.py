@@ -40,7 +40,7 @@ def test_the_table_follows_adam():
     reference.copy_(net.table.detach())
     reference.requires_grad_()
     ours = Optimizer(net, 0.1, 0.01, 0.0, torch.float32)
-    adam = torch.optim.Adam([reference], 0.01, betas=Optimizer.betas, eps=Optimizer.eps)
+    adam = torch.optim.Adam([reference], 0.01, betas=Optimizer.betas, eps=ours.eps)
     for step in range(5):
         gradient = torch.randn(10, 4)
         net.table.grad, reference.grad = gradient.clone(), gradient.clone()

@@ -15,6 +15,7 @@ from danlu.common.errors import DanluError
 from danlu.common.progress import Progress
 from danlu.model.family import shape
 from danlu.training import pretrain as module
+from danlu.training import run
 from danlu.training.config import TrainingConfig
 from danlu.training.dials import hyperparameters
 from danlu.training.pretrain import pretrain
@@ -55,7 +56,7 @@ def test_killed_and_continued_equals_uninterrupted(tokens, tmp_path, monkeypatch
     config = replace(CONFIG, checkpoint_seconds=0.0)
     whole, _ = pretrain(MODEL, tokens, HORIZON, config, tmp_path / "whole", QUIET)
 
-    original = module.train_steps
+    original = run.train_steps
 
     def dying(*arguments, **options):
         for result in original(*arguments, **options):
@@ -64,7 +65,7 @@ def test_killed_and_continued_equals_uninterrupted(tokens, tmp_path, monkeypatch
             yield result
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "train_steps", dying)
+        patch.setattr(run, "train_steps", dying)
         with pytest.raises(Killed):
             pretrain(MODEL, tokens, HORIZON, config, tmp_path / "killed", QUIET)
     continued, _ = pretrain(MODEL, tokens, HORIZON, config, tmp_path / "killed", QUIET)

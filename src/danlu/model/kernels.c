@@ -165,20 +165,21 @@ static inline __attribute__((always_inline)) void NAME(split_token_forward)(
 }
 
 /* qkv (batch, time, q_heads + 2 kv_heads, dim) -> q, k (normed where a weight is given, then rotated) and v, each
- * (batch, heads, time, dim). cosine, sine: (time, dim / 2), rotate-half layout. */
+ * (batch, heads, time, dim). cosine, sine: (angles, dim / 2), rotate-half layout; angles is time where all rows stand at
+ * the same positions, else batch * time. */
 void NAME(split_heads_forward)(const NUMBER *qkv, const float *q_weight, const float *k_weight, const float *cosine,
                                const float *sine, NUMBER *q, NUMBER *k, NUMBER *v, long batch, long time, long q_heads,
-                               long kv_heads, long dim, float eps) {
+                               long kv_heads, long dim, long angles, float eps) {
   long heads = q_heads + 2 * kv_heads, half = dim / 2;
 #pragma omp parallel for schedule(static)
   for (long r = 0; r < batch * time; r++) {
-    long b = r / time, t = r % time;
+    long b = r / time, t = r % time, angle = r % angles * half;
     const NUMBER *in = qkv + r * heads * dim;
     NUMBER *qt = q + (b * q_heads * time + t) * dim, *kt = k + (b * kv_heads * time + t) * dim;
     NUMBER *vt = v + (b * kv_heads * time + t) * dim;
 #define SPLIT(size) \
-  NAME(split_token_forward)(in, q_weight, k_weight, cosine + t * half, sine + t * half, qt, kt, vt, time, q_heads, \
-                            kv_heads, size, eps)
+  NAME(split_token_forward)(in, q_weight, k_weight, cosine + angle, sine + angle, qt, kt, vt, time, q_heads, kv_heads, \
+                            size, eps)
     FOR_EACH_SIZE(SPLIT)
 #undef SPLIT
   }
@@ -225,19 +226,19 @@ static inline __attribute__((always_inline)) void NAME(split_token_backward)(
 void NAME(split_heads_backward)(const NUMBER *dq, const NUMBER *dk, const NUMBER *dv, const NUMBER *qkv,
                                 const float *q_weight, const float *k_weight, const float *cosine, const float *sine,
                                 NUMBER *dqkv, float *partial, long batch, long time, long q_heads, long kv_heads,
-                                long dim, float eps) {
+                                long dim, long angles, float eps) {
   long heads = q_heads + 2 * kv_heads, half = dim / 2;
 #pragma omp parallel
   {
     float mine[2 * 512] = {0}; /* on the stack: the compiler then knows that nothing aliases it */
 #pragma omp for schedule(static)
     for (long r = 0; r < batch * time; r++) {
-      long b = r / time, t = r % time;
+      long b = r / time, t = r % time, angle = r % angles * half;
       const NUMBER *dqt = dq + (b * q_heads * time + t) * dim, *dkt = dk + (b * kv_heads * time + t) * dim;
       const NUMBER *dvt = dv + (b * kv_heads * time + t) * dim;
 #define SPLIT(size) \
-  NAME(split_token_backward)(dqt, dkt, dvt, qkv + r * heads * dim, q_weight, k_weight, cosine + t * half, \
-                             sine + t * half, dqkv + r * heads * dim, mine, time, q_heads, kv_heads, size, eps)
+  NAME(split_token_backward)(dqt, dkt, dvt, qkv + r * heads * dim, q_weight, k_weight, cosine + angle, \
+                             sine + angle, dqkv + r * heads * dim, mine, time, q_heads, kv_heads, size, eps)
       FOR_EACH_SIZE(SPLIT)
 #undef SPLIT
     }
@@ -247,15 +248,23 @@ void NAME(split_heads_backward)(const NUMBER *dq, const NUMBER *dk, const NUMBER
 }
 
 /* In place on (blocks, queries, keys), the queries being the last of the keys: row t becomes the softmax of scale times
- * its entries 0..keys - queries + t, and zero after them. */
-void NAME(causal_softmax_forward)(NUMBER *scores, long blocks, long queries, long keys, float scale) {
+ * its entries 0..keys - queries + t, and zero after them. Where starts (blocks / heads, time) are given, a query's
+ * entries begin there, and are zero before. */
+void NAME(causal_softmax_forward)(NUMBER *scores, const int64_t *starts, long blocks, long heads, long time,
+                                  long queries, long keys, float scale) {
 #pragma omp parallel
   {
     float *x = malloc(keys * sizeof(float));
 #pragma omp for schedule(static)
     for (long r = 0; r < blocks * queries; r++) {
       NUMBER *row = scores + r * keys;
-      long n = keys - queries + r % queries + 1;
+      long n = keys - queries + r % queries + 1, after = keys - n;
+      if (starts) {
+        long start = starts[r / queries / heads * time + n - 1];
+        memset(row, 0, start * sizeof(NUMBER));
+        row += start;
+        n -= start;
+      }
       float top = -INFINITY, sum = 0;
 #pragma omp simd reduction(max : top) /* without it, a comparison with a NaN in mind stays scalar */
       for (long i = 0; i < n; i++) {
@@ -268,7 +277,7 @@ void NAME(causal_softmax_forward)(NUMBER *scores, long blocks, long queries, lon
       }
       sum = 1.0f / sum;
       for (long i = 0; i < n; i++) row[i] = STORE(x[i] * sum);
-      memset(row + n, 0, (keys - n) * sizeof(NUMBER));
+      memset(row + n, 0, after * sizeof(NUMBER));
     }
     free(x);
   }

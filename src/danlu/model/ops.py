@@ -19,6 +19,10 @@ _QUERY_BLOCK = 128
 """Queries whose products with their keys are one batch of products: smaller ones keep the matrix units waiting."""
 
 
+_KEPT_LOGITS = 2**25
+"""Numbers (64 MB in bfloat16) that the gradient of log-probabilities may keep instead of computing them again."""
+
+
 def kernels_for(x: Tensor) -> Kernels | None:
     """The fused CPU passes if they serve this tensor, else None."""
     if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.bfloat16) or torch.compiler.is_compiling():
@@ -53,7 +57,7 @@ def split_heads(
     Args:
         qkv: (B, T, (H + 2 K) * Dh): H query heads, then K key heads, then K value heads.
         q_weight, k_weight: (Dh,), the scales of the per-head RMSNorm, or None.
-        cosine, sine: (T, Dh / 2), rotate-half layout.
+        cosine, sine: (T, Dh / 2), or (B, T, Dh / 2) where rows stand at positions of their own; rotate-half layout.
         num_heads: (H, K).
 
     Returns:
@@ -64,6 +68,8 @@ def split_heads(
         return _apply(_SplitHeads, qkv, q_weight, k_weight, cosine, sine, num_heads, eps, kernels)
     heads, kv_heads = num_heads
     batch, time, _ = qkv.shape
+    if cosine.dim() == 3:
+        cosine, sine = cosine.unsqueeze(1), sine.unsqueeze(1)
     q, k, v = qkv.view(batch, time, heads + 2 * kv_heads, -1).transpose(1, 2).split((heads, kv_heads, kv_heads), dim=1)
     q = rotate(q if q_weight is None else rms_norm(q, q_weight, eps), cosine, sine)
     k = rotate(k if k_weight is None else rms_norm(k, k_weight, eps), cosine, sine)
@@ -71,16 +77,25 @@ def split_heads(
 
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Rotary positions (Su et al. 2021) in the rotate-half layout. x: (..., T, Dh); cosine, sine: (T, Dh / 2)."""
+    """Rotary positions (Su et al. 2021) in the rotate-half layout. x: (..., T, Dh); cosine, sine: (..., T, Dh / 2)."""
     first, second = x.float().chunk(2, dim=-1)
     return torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1).to(x.dtype)
 
 
-def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def segment_starts(segments: Tensor) -> Tensor:
+    """Where the stretch of equal numbers begins that each token is in. segments: (B, T); returns (B, T) int64."""
+    places = torch.arange(segments.size(1), device=segments.device).expand_as(segments)
+    begins = torch.ones_like(segments, dtype=torch.bool)
+    begins[:, 1:] = segments[:, 1:] != segments[:, :-1]
+    return torch.where(begins, places, 0).cummax(dim=1).values
+
+
+def causal_attention(q: Tensor, k: Tensor, v: Tensor, starts: Tensor | None = None) -> Tensor:
     """softmax(q k^T / sqrt(Dh), causal) v, with grouped keys and values.
 
     Args:
         q: (B, H, T, Dh).  k, v: (B, K, T, Dh); K divides H.
+        starts: (B, T) int64, the first key that each query sees (see `segment_starts`); None: key 0.
 
     Returns:
         (B, H, T, Dh).
@@ -89,10 +104,15 @@ def causal_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     faster than the tiled kernel, whose products are too small for the matrix units.
     """
     groups = q.size(1) // k.size(1)
-    if kernels := kernels_for(q):
-        if groups > 1:
-            k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
-        return _apply(_CausalAttention, q, k, v, kernels)
+    kernels = kernels_for(q)
+    if groups > 1 and (kernels or starts is not None):  # with a mask, the tiled kernels take no groups
+        k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
+    if kernels:
+        return _apply(_CausalAttention, q, k, v, starts, kernels)
+    if starts is not None:
+        places = torch.arange(q.size(2), device=q.device)
+        mask = (places >= starts[:, :, None]) & (places <= places[:, None])  # (B, queries, keys)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None])
     return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=groups > 1)
 
 
@@ -123,6 +143,25 @@ def token_losses(hidden: Tensor, table: Tensor, targets: Tensor, chunk: int = 20
     return torch.cat(
         [_softmax_loss(h @ table.t(), t)[0] for h, t in zip(hidden.split(chunk), targets.split(chunk), strict=True)]
     )
+
+
+def token_logprobs(
+    hidden: Tensor, table: Tensor, targets: Tensor, *, temperature: float = 1.0, chunk: int = 2048
+) -> tuple[Tensor, Tensor]:
+    """log softmax(hidden table^T / temperature)[target] of each token, with gradient, and the distribution's entropy.
+
+    At most `_KEPT_LOGITS` logits are kept for the gradient; beyond that they are computed a second time.
+
+    Args:
+        hidden: (M, D).  table: (V, D), cast to hidden's dtype.  targets: (M,) int64, none negative.
+        temperature: what the logits are divided by.
+        chunk: rows whose logits exist at the same time.
+
+    Returns:
+        Log-probabilities (M,) and entropies (M,), fp32 (nats); the entropies carry no gradient.
+    """
+    logprobs, entropies = _apply(_TokenLogprobs, hidden, table, targets, temperature, chunk)
+    return logprobs, entropies
 
 
 def _softmax_loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -172,6 +211,60 @@ class _LinearCrossEntropy(Function):
         )
 
 
+class _TokenLogprobs(Function):
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, table: Tensor, targets: Tensor, temperature: float, chunk: int
+    ) -> tuple[Tensor, Tensor]:
+        weight = table.to(hidden.dtype)
+        keep = any(ctx.needs_input_grad) and hidden.size(0) * table.size(0) <= _KEPT_LOGITS
+        logprobs = torch.empty(hidden.size(0), device=hidden.device)
+        entropies = torch.empty_like(logprobs)
+        kept = []
+        for start in range(0, hidden.size(0), chunk):
+            rows = slice(start, start + chunk)
+            losses, gradient = _softmax_loss(_logits(hidden[rows], weight, temperature), targets[rows])
+            logprobs[rows] = -losses
+            entropies[rows] = _entropy(gradient, targets[rows])
+            if keep:
+                kept.append(gradient)
+        ctx.save_for_backward(hidden, table, targets, *kept)
+        ctx.options = (temperature, chunk)
+        ctx.mark_non_differentiable(entropies)
+        return logprobs, entropies
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> Any:
+        hidden, table, targets, *kept = ctx.saved_tensors
+        temperature, chunk = ctx.options
+        weight = table.to(hidden.dtype)
+        d_hidden = torch.empty_like(hidden)
+        d_table = torch.zeros(table.shape, device=hidden.device) if ctx.needs_input_grad[1] else None
+        scale = (-grad / temperature).to(hidden.dtype)[:, None]
+        for number, start in enumerate(range(0, hidden.size(0), chunk)):
+            rows = slice(start, start + chunk)
+            gradient = (
+                kept[number] if kept else _softmax_loss(_logits(hidden[rows], weight, temperature), targets[rows])[1]
+            )
+            d_hidden[rows] = (gradient @ weight) * scale[rows]
+            if d_table is not None:
+                d_table += gradient.t() @ (hidden[rows] * scale[rows])
+        return d_hidden, None if d_table is None else d_table.to(table.dtype), None, None, None
+
+
+def _logits(hidden: Tensor, weight: Tensor, temperature: float) -> Tensor:
+    logits = hidden @ weight.t()
+    return logits if temperature == 1.0 else logits.div_(temperature)
+
+
+def _entropy(gradient: Tensor, targets: Tensor) -> Tensor:
+    """Entropy a row from softmax - onehot."""
+    probs = gradient.float()
+    probs = probs.scatter_add(1, targets[:, None], torch.ones_like(targets, dtype=torch.float32)[:, None])
+    return torch.special.entr(probs.clamp_min(0)).sum(-1)
+
+
 class _RMSNorm(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float, kernels: Kernels) -> Tensor:
@@ -213,7 +306,7 @@ class _SplitHeads(Function):
         dim = width // (heads + 2 * kv_heads)
         assert dim <= 512
         q, k, v = (qkv.new_empty(batch, h, time, dim) for h in (heads, kv_heads, kv_heads))
-        sizes = (batch, time, heads, kv_heads, dim, eps)
+        sizes = (batch, time, heads, kv_heads, dim, cosine.numel() // (dim // 2), eps)
         kernels.call("split_heads_forward", qkv.dtype, qkv, q_weight, k_weight, cosine, sine, q, k, v, *sizes)
         ctx.save_for_backward(qkv, q_weight, k_weight, cosine, sine)
         ctx.sizes, ctx.kernels = sizes, kernels
@@ -233,13 +326,15 @@ class _SplitHeads(Function):
 
 class _CausalAttention(Function):
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, kernels: Kernels) -> Tensor:
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, starts: Tensor | None, kernels: Kernels) -> Tensor:
         batch, heads, time, dim = q.shape
         q, k, v = (x.reshape(batch * heads, time, dim) for x in (q, k, v))
         out, probs = torch.empty_like(q), []
+        starts = None if starts is None else starts.contiguous()
         for first, last in _query_blocks(time):
             p = torch.bmm(q[:, first:last], k[:, :last].transpose(1, 2))  # (B H, block, last)
-            kernels.call("causal_softmax_forward", q.dtype, p, p.size(0), last - first, last, dim**-0.5)
+            sizes = (p.size(0), heads, time, last - first, last, dim**-0.5)
+            kernels.call("causal_softmax_forward", q.dtype, p, starts, *sizes)
             torch.bmm(p, v[:, :last], out=out[:, first:last])
             probs.append(p)
         ctx.save_for_backward(q, k, v, *probs)
@@ -263,7 +358,7 @@ class _CausalAttention(Function):
                     torch.bmm(weights.transpose(1, 2), rows, out=total)
                 else:
                     total[:, :last].baddbmm_(weights.transpose(1, 2), rows)
-        return dq.view(ctx.shape), dk.view(ctx.shape), dv.view(ctx.shape), None
+        return dq.view(ctx.shape), dk.view(ctx.shape), dv.view(ctx.shape), None, None
 
 
 def _query_blocks(time: int) -> list[tuple[int, int]]:

@@ -7,7 +7,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from danlu.model.config import ModelConfig
-from danlu.model.ops import causal_attention, linear_cross_entropy, rms_norm, split_heads, swiglu, token_losses
+from danlu.model.ops import (
+    causal_attention,
+    linear_cross_entropy,
+    rms_norm,
+    segment_starts,
+    split_heads,
+    swiglu,
+    token_logprobs,
+    token_losses,
+)
 
 
 class RMSNorm(nn.Module):
@@ -37,14 +46,14 @@ class Attention(nn.Module):
         self.num_heads = (config.num_attention_heads, config.num_key_value_heads)
         self.eps = config.rms_norm_eps
 
-    def forward(self, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cosine: Tensor, sine: Tensor, starts: Tensor | None = None) -> Tensor:
         projections = (self.q_proj, self.k_proj, self.v_proj)
         bias = None if self.q_proj.bias is None else torch.cat([p.bias for p in projections]).to(x.dtype)
         qkv = F.linear(x, torch.cat([p.weight.to(x.dtype) for p in projections]), bias)  # (B, T, (H + 2K) Dh)
         q_weight = None if self.q_norm is None else self.q_norm.weight
         k_weight = None if self.k_norm is None else self.k_norm.weight
         q, k, v = split_heads(qkv, q_weight, k_weight, cosine, sine, self.num_heads, self.eps)  # (B, H, T, Dh)
-        mixed = causal_attention(q, k, v).transpose(1, 2).flatten(2)  # (B, T, H Dh)
+        mixed = causal_attention(q, k, v, starts).transpose(1, 2).flatten(2)  # (B, T, H Dh)
         return F.linear(mixed, self.o_proj.weight.to(x.dtype))
 
 
@@ -72,8 +81,8 @@ class Block(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), cosine, sine)
+    def forward(self, x: Tensor, cosine: Tensor, sine: Tensor, starts: Tensor | None = None) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), cosine, sine, starts)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -87,11 +96,19 @@ class Decoder(nn.Module):
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
 
-class Transformer(nn.Module):
-    """The language model.
+class Backbone(nn.Module):
+    """A decoder from token ids to hidden states; what heads are put upon.
 
     Weights are kept in fp32 (the optimizer's master copy) and cast to `compute_dtype` where they enter a product, so
     that gradients and updates are fp32 whatever the arithmetic is.
+
+    Methods that read tokens (B, T) take two optional tensors, so that padding and packing change nothing for a text:
+
+    - positions (B, T): where each token stands in its text; None: 0, 1, 2, ... in every row.
+    - segments (B, T): the number of the text that each token belongs to, -1 for padding; tokens of a text stand
+      together and see each other only. None: a row is one text.
+
+    `positions_of` gives the positions that belong to some segments.
 
     Args:
         config: the shape.
@@ -103,6 +120,37 @@ class Transformer(nn.Module):
         self.config = config
         self.compute_dtype = compute_dtype
         self.model = Decoder(config)
+
+    def hidden(self, tokens: Tensor, positions: Tensor | None = None, segments: Tensor | None = None) -> Tensor:
+        """Token ids (B, T) to the last hidden states (B, T, D), in the compute dtype."""
+        cosine, sine = self.rotary(tokens.size(1) if positions is None else positions, tokens.device)
+        starts = None if segments is None else segment_starts(segments)
+        x = F.embedding(tokens, self.model.embed_tokens.weight).to(self.compute_dtype)  # (B, T, D)
+        for layer in self.model.layers:
+            x = layer(x, cosine, sine, starts)
+        normed: Tensor = self.model.norm(x)
+        return normed
+
+    def rotary(self, positions: int | Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Cosines and sines of the rotary angles, fp32: (T, Dh / 2) for positions 0 to T - 1, else (B, T, Dh / 2)."""
+        half = self.config.head_dim // 2
+        frequency = self.config.rope_theta ** (-torch.arange(half, device=device, dtype=torch.float32) / half)
+        if isinstance(positions, int):
+            positions = torch.arange(positions, device=device)
+        angle = positions.to(torch.float32)[..., None] * frequency
+        return angle.cos(), angle.sin()
+
+
+def positions_of(segments: Tensor) -> Tensor:
+    """Positions (B, T) that begin at 0 in each text of `segments` (B, T)."""
+    return torch.arange(segments.size(1), device=segments.device) - segment_starts(segments)
+
+
+class Transformer(Backbone):
+    """The language model: a backbone with a table that turns hidden states into logits."""
+
+    def __init__(self, config: ModelConfig, compute_dtype: torch.dtype = torch.float32) -> None:
+        super().__init__(config, compute_dtype)
         self.lm_head = (
             None if config.tie_word_embeddings else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         )
@@ -128,23 +176,19 @@ class Transformer(nn.Module):
         """The output table (V, D)."""
         return self.model.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
 
-    def hidden(self, tokens: Tensor) -> Tensor:
-        """Token ids (B, T) to the last hidden states (B, T, D), in the compute dtype."""
-        cosine, sine = self.rotary(tokens.size(1), tokens.device)
-        x = F.embedding(tokens, self.model.embed_tokens.weight).to(self.compute_dtype)  # (B, T, D)
-        for layer in self.model.layers:
-            x = layer(x, cosine, sine)
-        normed: Tensor = self.model.norm(x)
-        return normed
-
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, positions: Tensor | None = None, segments: Tensor | None = None) -> Tensor:
         """Token ids (B, T) to logits (B, T, V), fp32."""
-        hidden = self.hidden(tokens)
+        hidden = self.hidden(tokens, positions, segments)
         return F.linear(hidden, self.head_weight.to(hidden.dtype)).float()
 
-    def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
+    def loss(
+        self, tokens: Tensor, targets: Tensor, positions: Tensor | None = None, segments: Tensor | None = None
+    ) -> Tensor:
         """Sum of the losses (nats) of `targets` (B, T), given `tokens` (B, T); negative targets do not count."""
-        return linear_cross_entropy(self.hidden(tokens).flatten(0, 1), self.head_weight, targets.flatten())
+        hidden, wanted = self.hidden(tokens, positions, segments).flatten(0, 1), targets.flatten()
+        if tokens.device.type == "cpu" and not (counts := wanted >= 0).all():
+            hidden, wanted = hidden[counts], wanted[counts]  # elsewhere, waiting for their number costs more
+        return linear_cross_entropy(hidden, self.head_weight, wanted)
 
     def token_losses(self, tokens: Tensor, targets: Tensor) -> Tensor:
         """The loss (nats) of each target (B, T), without gradient."""
@@ -152,9 +196,24 @@ class Transformer(nn.Module):
             flat = token_losses(self.hidden(tokens).flatten(0, 1), self.head_weight, targets.flatten())
         return flat.view_as(targets)
 
-    def rotary(self, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Cosines and sines of the rotary angles, each (T, Dh / 2), fp32."""
-        half = self.config.head_dim // 2
-        frequency = self.config.rope_theta ** (-torch.arange(half, device=device, dtype=torch.float32) / half)
-        angle = torch.arange(length, device=device, dtype=torch.float32)[:, None] * frequency  # (T, Dh / 2)
-        return angle.cos(), angle.sin()
+    def token_logprobs(
+        self,
+        tokens: Tensor,
+        targets: Tensor,
+        positions: Tensor | None = None,
+        segments: Tensor | None = None,
+        *,
+        temperature: float = 1.0,
+    ) -> tuple[Tensor, Tensor]:
+        """Log-probability of each target (B, T), with gradient, and the entropy of the distribution it is drawn from.
+
+        Both in nats, of softmax(logits / temperature), fp32, (B, T); zero where the target is negative. The entropies
+        carry no gradient.
+        """
+        hidden, wanted = self.hidden(tokens, positions, segments).flatten(0, 1), targets.flatten()
+        places = (wanted >= 0).nonzero()[:, 0]
+        found = token_logprobs(hidden[places], self.head_weight, wanted[places], temperature=temperature)
+        logprobs, entropies = (
+            hidden.new_zeros(wanted.shape, dtype=torch.float32).index_put((places,), x) for x in found
+        )
+        return logprobs.view_as(targets), entropies.view_as(targets)

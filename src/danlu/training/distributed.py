@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -9,7 +10,10 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 
+from danlu.model.score import ScoreModel
 from danlu.model.transformer import Transformer
+
+Shardable = TypeVar("Shardable", Transformer, ScoreModel)
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def local_device(device: torch.device) -> torch.device:
     return local
 
 
-def shard(model: Transformer, world: World, device: torch.device) -> Transformer:
+def shard(model: Shardable, world: World, device: torch.device) -> Shardable:
     """Share parameters, gradients and optimizer state out over all processes (FSDP2), a block at a time.
 
     Weights travel in the compute dtype and gradients are summed in fp32.
@@ -78,6 +82,7 @@ def shard(model: Transformer, world: World, device: torch.device) -> Transformer
         assert isinstance(layer, nn.Module)
         fully_shard(layer, mesh=mesh, mp_policy=policy)
     fully_shard(model, mesh=mesh, mp_policy=policy)
-    for method in ("loss", "token_losses"):
-        register_fsdp_forward_method(model, method)
+    for method in ("hidden", "loss", "token_losses", "token_logprobs", "scores_at"):
+        if hasattr(model, method):
+            register_fsdp_forward_method(model, method)
     return model

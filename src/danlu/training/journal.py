@@ -14,7 +14,8 @@ class Journal:
     Args:
         path: the file.
         after_step: lines of later steps, written by an interrupted run after its last checkpoint, are dropped, and so
-            are that step's own held-out loss, which is measured after the checkpoint, and a last line that was cut off.
+            are that step's own held-out measurements (`heldout_...`), which are made after the checkpoint, and a last
+            line that was cut off.
     """
 
     def __init__(self, path: Path, after_step: int) -> None:
@@ -28,7 +29,8 @@ class Journal:
                         entry = json.loads(line)
                     except json.JSONDecodeError:
                         break
-                    if entry["step"] < after_step or (entry["step"] == after_step and "heldout_loss" not in entry):
+                    measured = any(name.startswith("heldout_") for name in entry)
+                    if entry["step"] < after_step or (entry["step"] == after_step and not measured):
                         kept.append(line + "\n")
             write_atomic(path, "".join(kept))
             self._file: IO[str] = path.open("a", encoding="utf-8")

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from danlu.common.errors import DanluError
 from danlu.training.distributed import World
-from danlu.training.optimizer import Optimizer, gradient_norm, scale_gradients
-from danlu.training.schedule import Schedule
+from danlu.training.optimizer import Updates, gradient_norm, scale_gradients
+from danlu.training.schedule import LearningRate
 
 Batch = TypeVar("Batch")
 M = TypeVar("M", bound=nn.Module)
@@ -23,7 +23,7 @@ class Loss:
 
     sum: Tensor
     """The loss summed over the real tokens (or pairs); a scalar that gradients flow from."""
-    count: int
+    count: float | Tensor
     """How many were summed."""
     metrics: dict[str, Tensor] = field(default_factory=dict)
     """Other sums over the same items, reported as means."""
@@ -49,8 +49,8 @@ class StepResult:
 
 def train_steps(
     model: M,
-    optimizer: Optimizer,
-    schedule: Schedule,
+    optimizer: Updates,
+    schedule: LearningRate,
     objective: Callable[[M, Batch], Loss],
     micro_batches: Callable[[int], Iterable[Batch]],
     world: World,
@@ -71,10 +71,10 @@ def train_steps(
     Raises:
         DanluError: loss or gradient is not finite and `nonfinite` is "stop"; no parameter was changed by that step.
     """
-    parameters = list(model.parameters())
+    parameters = [p for p in model.parameters() if p.requires_grad]
     for step in range(first_step, schedule.steps):
         totals: dict[str, Tensor] = {}
-        count = 0
+        count: float | Tensor = 0
         for batch in micro_batches(step):
             loss = objective(model, batch)
             loss.sum.backward()
@@ -97,7 +97,7 @@ def train_steps(
             raise DanluError(
                 f"step {step + 1}: the loss is {means['loss']:g} and the gradient's norm {grad_norm:g}; "
                 "the step was not taken.",
-                "Lower training.lr, or set training.nonfinite to 'skip' to leave such steps out.",
+                "Lower the learning rate (lr), or set nonfinite to 'skip' to leave such steps out.",
             )
         for parameter in parameters:
             parameter.grad = None
@@ -107,5 +107,5 @@ def train_steps(
         )
 
 
-def _scalar(value: float, like: Tensor) -> Tensor:
-    return torch.tensor(float(value), dtype=torch.float64, device=like.device)
+def _scalar(value: float | Tensor, like: Tensor) -> Tensor:
+    return torch.as_tensor(value, dtype=torch.float64, device=like.device)

@@ -1,8 +1,9 @@
-"""Muon for matrices, AdamW for the table and the norms: one object, one step."""
+"""Muon for matrices, AdamW for the table and the norms, or AdamW for all: one object, one step."""
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,41 @@ def orthogonalize(matrices: Tensor) -> Tensor:
     return x.transpose(1, 2) if tall else x
 
 
+class Updates(Protocol):
+    """What the training loop asks of an optimizer."""
+
+    @property
+    def lr(self) -> float:
+        """Peak learning rate, for the record."""
+
+    def state(self) -> dict[str, Tensor]:
+        """The tensors of the state by name; filling them in place restores it."""
+
+    def step(self, step: int, factor: float) -> None:
+        """Update number `step` (from 0), at a share of the peak learning rate."""
+
+
+class Optimizers:
+    """Several optimizers, each of its own part of a model, as one (a policy and its value function, say).
+
+    Args:
+        parts: by name; the first one's learning rate is put on record.
+    """
+
+    def __init__(self, parts: Mapping[str, Updates]) -> None:
+        self._parts = dict(parts)
+        self.lr = next(iter(self._parts.values())).lr
+
+    def state(self) -> dict[str, Tensor]:
+        """The tensors of all states by name."""
+        return {f"{part}.{name}": t for part, optimizer in self._parts.items() for name, t in optimizer.state().items()}
+
+    def step(self, step: int, factor: float) -> None:
+        """Let each take its step."""
+        for optimizer in self._parts.values():
+            optimizer.step(step, factor)
+
+
 class Optimizer:
     """Muon (Jordan et al. 2024) on the blocks' matrices and AdamW on everything else.
 
@@ -50,24 +86,36 @@ class Optimizer:
     Args:
         model: its parameters are read once; matrices under `layers` go to Muon.
         lr, table_lr: peak learning rates of the two.
-        weight_decay: decoupled, of the matrices: a step multiplies them by 1 - lr * weight_decay.
+        weight_decay: decoupled, of the blocks' matrices: a step multiplies them by 1 - lr * weight_decay.
         compute_dtype: arithmetic of the orthogonalisation.
+        matrices: `adamw` gives the matrices to AdamW too, at the rate `lr`.
+        eps: of AdamW, outside the bias correction as in PyTorch.
     """
 
     momentum = 0.95
     betas = (0.9, 0.95)
-    eps = 1e-10
 
     def __init__(
-        self, model: nn.Module, lr: float, table_lr: float, weight_decay: float, compute_dtype: torch.dtype
+        self,
+        model: nn.Module,
+        lr: float,
+        table_lr: float,
+        weight_decay: float,
+        compute_dtype: torch.dtype,
+        *,
+        matrices: Literal["muon", "adamw"] = "muon",
+        eps: float = 1e-10,
     ) -> None:
         self.lr, self.table_lr, self.weight_decay, self.compute_dtype = lr, table_lr, weight_decay, compute_dtype
+        self.eps = eps
         named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-        self._matrices = [(name, p) for name, p in named if p.dim() == 2 and ".layers." in name]
+        hidden = [(name, p) for name, p in named if p.dim() == 2 and ".layers." in name]
         self._rest = [(name, p) for name, p in named if not (p.dim() == 2 and ".layers." in name)]
+        self._matrices = hidden if matrices == "muon" else []
+        self._adamw_matrices = hidden if matrices == "adamw" else []
         self._momentum = {name: torch.zeros_like(p) for name, p in self._matrices}
-        self._mean = {name: torch.zeros_like(p) for name, p in self._rest}
-        self._square = {name: torch.zeros_like(p) for name, p in self._rest}
+        self._mean = {name: torch.zeros_like(p) for name, p in self._rest + self._adamw_matrices}
+        self._square = {name: torch.zeros_like(p) for name, p in self._rest + self._adamw_matrices}
         self._groups: dict[tuple[int, int], list[str]] = defaultdict(list)
         for name, p in self._matrices:
             self._groups[(p.size(0), p.size(1))].append(name)
@@ -86,7 +134,12 @@ class Optimizer:
             factor: of the peak learning rates, from the schedule.
         """
         self._step_matrices(self.lr * factor)
-        self._step_rest(self.table_lr * factor, step)
+        self._step_adamw(self._rest, self.table_lr * factor, step)
+        if self._adamw_matrices:
+            lr = self.lr * factor
+            if self.weight_decay:
+                torch._foreach_mul_([_local(p) for _, p in self._adamw_matrices], 1 - lr * self.weight_decay)
+            self._step_adamw(self._adamw_matrices, lr, step)
 
     def _step_matrices(self, lr: float) -> None:
         parameters = dict(self._matrices)
@@ -106,11 +159,11 @@ class Optimizer:
                 p = parameters[name]
                 _local(p).add_(_share(update, p), alpha=-scale)
 
-    def _step_rest(self, lr: float, step: int) -> None:
-        parameters = [_local(p) for _, p in self._rest]
-        gradients = [_local(_gradient(p)) for _, p in self._rest]
-        means = [_local(self._mean[name]) for name, _ in self._rest]
-        squares = [_local(self._square[name]) for name, _ in self._rest]
+    def _step_adamw(self, named: list[tuple[str, nn.Parameter]], lr: float, step: int) -> None:
+        parameters = [_local(p) for _, p in named]
+        gradients = [_local(_gradient(p)) for _, p in named]
+        means = [_local(self._mean[name]) for name, _ in named]
+        squares = [_local(self._square[name]) for name, _ in named]
         beta1, beta2 = self.betas
         torch._foreach_lerp_(means, gradients, 1 - beta1)
         torch._foreach_mul_(squares, beta2)

@@ -1,33 +1,24 @@
 """Pretraining a language model on packed tokens: one run of one length, resumable at any moment."""
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from danlu.common.duration import format_count
 from danlu.common.files import write_json
-from danlu.common.interrupt import stop_between_steps
 from danlu.common.progress import Progress
 from danlu.common.strict import to_mapping
-from danlu.hardware.device import choose_device, compute_dtype
-from danlu.hardware.memory import measured_peak_memory, reset_peak_memory
-from danlu.hardware.peak import measured_peak
 from danlu.model.config import ModelConfig
-from danlu.model.kernels import load as load_kernels
 from danlu.model.transformer import Transformer
 from danlu.tokens.dataset import TokenDataset
 from danlu.tokens.loader import Loader
-from danlu.training.checkpoint import Checkpoints
 from danlu.training.config import TrainingConfig
 from danlu.training.dials import Hyperparameters, hyperparameters
-from danlu.training.distributed import World, join_world, local_device, shard
-from danlu.training.journal import Journal
-from danlu.training.loop import Loss, train_steps
+from danlu.training.loop import Loss
 from danlu.training.optimizer import Optimizer
+from danlu.training.run import Engine, Run, run_training
 
 _IGNORED = -1
 _CPU_MICRO_BATCH = 4096
@@ -84,24 +75,6 @@ class PretrainResult:
     """What it was trained with."""
 
 
-@dataclass(frozen=True)
-class Engine:
-    """Where and in which arithmetic a run computes."""
-
-    device: torch.device
-    dtype: torch.dtype
-    world: World
-
-    @classmethod
-    def choose(cls, config: TrainingConfig, report: Progress) -> "Engine":
-        """From the configuration and the machine; says once if this machine lacks the fast path."""
-        device = local_device(choose_device(config.device))
-        problem = load_kernels()
-        if device.type == "cpu" and isinstance(problem, str):
-            report(f"Training runs in plain PyTorch, several times slower: {problem}.")
-        return cls(device, compute_dtype(device, config.precision), join_world(device))
-
-
 def pretrain(
     model_config: ModelConfig,
     tokens: Path,
@@ -132,117 +105,62 @@ def pretrain(
         Stopped: SIGINT or SIGTERM came; a checkpoint was written.
     """
     engine = Engine.choose(config, report)
-    world, device = engine.world, engine.device
     hyper = hyperparameters(model_config, horizon_tokens, config)
-    schedule = hyper.schedule
+    schedule, flops_per_token = hyper.schedule, model_config.flops_per_token(config.context)
     loader = Loader(TokenDataset(tokens / "train"), config.context, config.seed, unique_tokens)
     loader.require(hyper.batch_tokens // config.context)
 
-    reset_peak_memory(device)
-    model = _build(model_config, engine, config)
-    optimizer = Optimizer(model, hyper.lr, hyper.table_lr, hyper.weight_decay, engine.dtype)
-    state = {**{f"model.{n}": p.data for n, p in model.named_parameters()}, **optimizer.state()}
-    checkpoints = Checkpoints(out / "checkpoints", config.keep_checkpoints, world)
-    checkpoints.pinned.update(pins)
+    model = Transformer(model_config, engine.dtype)
+    model.initialize(torch.Generator().manual_seed(config.seed))
+    model = engine.place(model, config.compile)
 
-    step, seconds, skipped = 0, 0.0, 0
-    loss, loss_se = float("nan"), None
-    done = checkpoints.steps()
-    if done or start:
-        begun = checkpoints if done else Checkpoints((start or out).parent, 1, world)
-        step = done[-1] if done else int((start or out).name.removeprefix("step-"))
-        progress = begun.load(step, state)
-        if done:
-            seconds, skipped, loss = progress["seconds"], progress["skipped"], progress["loss"]
-            report(f"Continuing {label} from step {step} of {schedule.steps}.")
-
-    flops_per_token = model_config.flops_per_token(config.context)
-    peak = measured_peak(device, engine.dtype) * world.size
-    first_step, seconds_before = step, seconds
-    evaluation_steps = _evenly(config.evaluations, schedule.steps) if evaluate else set()
-    metrics, timing = _journals(out, step, world)
-    if done and evaluate and step in evaluation_steps and step < schedule.steps:
-        metrics.write({"step": step, "tokens": step * hyper.batch_tokens, "heldout_loss": evaluate(model)[0]})
-    steps = train_steps(
-        model,
-        optimizer,
-        schedule,
-        next_token_loss,
-        lambda s: _micro_batches(loader, s, hyper, config, engine),
-        world,
-        first_step=step,
-        clip=config.clip,
-        nonfinite=config.nonfinite,
-    )
-    saved, spoken = time.monotonic(), time.monotonic()
-    with stop_between_steps() as stop:
-        began = time.monotonic()
-        for result in steps:
-            step, loss = result.step, result.loss
-            skipped += result.skipped
-            tokens_seen = step * hyper.batch_tokens
-            metrics.write(
-                {"step": step, "tokens": tokens_seen, "loss": loss, "lr": result.lr, "grad_norm": result.grad_norm}
-            )
-            seconds += time.monotonic() - began
-            speed = (step - first_step) * hyper.batch_tokens / max(seconds - seconds_before, 1e-9)
-            if time.monotonic() - spoken > 0.5 or step == schedule.steps:
-                spoken = time.monotonic()
-                fraction = speed * flops_per_token / peak
-                timing.write({"step": step, "seconds": seconds, "tokens_per_second": speed, "flops_fraction": fraction})
-                note = f"loss {loss:.3f} · {format_count(speed)} tokens/s · {fraction:.0%} of peak"
-                if world.is_main:
-                    report.show(step, schedule.steps, label, note)
-            due = time.monotonic() - saved > config.checkpoint_seconds or bool(stop) or step in checkpoints.pinned
-            at_end = step == schedule.steps
-            if _agreed(due or at_end or step in evaluation_steps, world, device):
-                checkpoints.save(step, state, {"seconds": seconds, "skipped": skipped, "loss": loss})
-                saved = time.monotonic()
-            if step in evaluation_steps and not at_end:
-                assert evaluate
-                metrics.write({"step": step, "tokens": tokens_seen, "heldout_loss": evaluate(model)[0]})
-            if _agreed(bool(stop), world, device) and not at_end:
-                stop.signum = stop.signum or 15
-                stop.raise_if_set()
-            began = time.monotonic()
-
-    if evaluate:
+    def measure(model: Transformer) -> Mapping[str, float]:
+        nonlocal loss_se
+        assert evaluate
         loss, loss_se = evaluate(model)
-        metrics.write({"step": step, "tokens": step * hyper.batch_tokens, "heldout_loss": loss})
-    metrics.close()
-    timing.close()
-    tokens_seen = schedule.steps * hyper.batch_tokens
+        return {"heldout_loss": loss}
+
+    loss_se: float | None = None
+    run = Run(
+        model=model,
+        optimizer=Optimizer(model, hyper.lr, hyper.table_lr, hyper.weight_decay, engine.dtype),
+        schedule=schedule,
+        objective=next_token_loss,
+        micro_batches=lambda s: _micro_batches(loader, s, hyper, config, engine),
+        tokens_after=lambda s: s * hyper.batch_tokens,
+        label=label,
+        flops_per_token=flops_per_token,
+        evaluate=measure if evaluate else None,
+        evaluation_steps=_evenly(config.evaluations, schedule.steps) if evaluate else frozenset(),
+    )
+    went = run_training(run, engine, config, out, report, start=start, pins=pins)
     timed_tokens = (schedule.steps - (int(start.name.removeprefix("step-")) if start else 0)) * hyper.batch_tokens
-    speed = timed_tokens / max(seconds, 1e-9)
+    speed = timed_tokens / max(went.seconds, 1e-9)
+    assert went.peak_flops
     outcome = PretrainResult(
-        loss=loss,
+        loss=went.evaluation.get("heldout_loss", went.loss),
         loss_se=loss_se,
         steps=schedule.steps,
-        tokens=tokens_seen,
-        flops=flops_per_token * tokens_seen,
-        seconds=seconds,
+        tokens=hyper.tokens,
+        flops=flops_per_token * hyper.tokens,
+        seconds=went.seconds,
         tokens_per_second=speed,
-        peak_memory_bytes=measured_peak_memory(device),
-        flops_fraction=speed * flops_per_token / peak,
-        skipped_steps=skipped,
+        peak_memory_bytes=went.peak_memory_bytes,
+        flops_fraction=speed * flops_per_token / went.peak_flops,
+        skipped_steps=went.skipped,
         model=model_config,
         hyperparameters=hyper,
     )
-    if world.is_main:
+    if engine.world.is_main:
         write_json(out / "result.json", to_mapping(outcome))
-    world.barrier()
+    engine.world.barrier()
     return model, outcome
 
 
-def _build(model_config: ModelConfig, engine: Engine, config: TrainingConfig) -> Transformer:
-    """The model with its seeded weights, the same on any number of processes, compiled and shared out."""
-    model = Transformer(model_config, engine.dtype)
-    model.initialize(torch.Generator().manual_seed(config.seed))
-    model.to(engine.device)
-    if config.compile == "on" or (config.compile == "auto" and engine.device.type == "cuda"):
-        for layer in model.model.layers:
-            layer.compile()  # one block's code serves all
-    return shard(model, engine.world, engine.device)
+def piece_sequences(config: TrainingConfig, device: torch.device) -> int:
+    """Sequences that go through the model at once."""
+    default = _CPU_MICRO_BATCH if device.type == "cpu" else _ACCELERATOR_MICRO_BATCH
+    return max(1, (config.micro_batch_tokens or default) // config.context)
 
 
 def _micro_batches(
@@ -250,8 +168,7 @@ def _micro_batches(
 ) -> Iterator[TokenBatch]:
     """This process's part of a step's global batch, in pieces. A pure function of the step."""
     sequences = hyper.batch_tokens // config.context
-    default = _CPU_MICRO_BATCH if engine.device.type == "cpu" else _ACCELERATOR_MICRO_BATCH
-    piece = max(1, (config.micro_batch_tokens or default) // config.context)
+    piece = piece_sequences(config, engine.device)
     mine = engine.world.share(sequences)
     largest = engine.world.largest_share(sequences)
     for offset in range(0, largest, piece):
@@ -267,18 +184,6 @@ def _micro_batches(
         yield TokenBatch(inputs.to(engine.device), targets.to(engine.device), count * config.context)
 
 
-def _journals(out: Path, step: int, world: World) -> tuple[Journal, Journal]:
-    place = out if world.is_main else out / f"process-{world.rank}"
-    return Journal(place / "metrics.jsonl", step), Journal(place / "timing.jsonl", step)
-
-
-def _evenly(count: int, steps: int) -> set[int]:
+def _evenly(count: int, steps: int) -> frozenset[int]:
     """`count` steps spread evenly, the last one included."""
-    return {max(1, round(steps * (i + 1) / count)) for i in range(count)}
-
-
-def _agreed(wish: bool, world: World, device: torch.device) -> bool:
-    """Whether any process wishes it: clocks and signals differ between processes, what is done must not."""
-    if world.size == 1:
-        return wish
-    return bool(world.sum(torch.tensor(float(wish), device=device)).item())
+    return frozenset(max(1, round(steps * (i + 1) / count)) for i in range(count))

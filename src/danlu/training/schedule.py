@@ -1,6 +1,19 @@
 """The learning rate over a run: warm-up, constant, cooldown."""
 
+import math
 from dataclasses import dataclass
+from typing import Literal, Protocol
+
+
+class LearningRate(Protocol):
+    """How the learning rate moves over a run."""
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole run."""
+
+    def factor(self, step: int) -> float:
+        """The share of the peak rate at which step `step` (from 0) is taken."""
 
 
 @dataclass(frozen=True)
@@ -30,3 +43,37 @@ class Schedule:
         rising = min(1.0, (step + 1) / (self.warmup + 1))
         falling = min(1.0, (self.steps - step) / (self.cooldown + 1))
         return min(rising, falling)
+
+
+@dataclass(frozen=True)
+class Decay:
+    """Warm-up, then one curve from the peak to the end: what the steps of alignment use.
+
+    InstructGPT (Ouyang et al. 2022, appendix C): SFT and the reward model fall along a cosine to 10%; PPO stays
+    constant after ten iterations that begin at 10%.
+    """
+
+    steps: int
+    """Optimizer steps of the whole run."""
+    shape: Literal["cosine", "linear", "constant"] = "cosine"
+    """The curve after the warm-up."""
+    floor: float = 0.1
+    """What a falling rate approaches, as a share of the peak."""
+    warmup: int = 0
+    """First steps, over which the rate rises linearly."""
+    start: float = 0.0
+    """What the first step's warm-up begins from, as a share of the peak."""
+
+    def __post_init__(self) -> None:
+        assert self.steps > 0
+
+    def factor(self, step: int) -> float:
+        """The share of the peak rate at which step `step` (from 0) is taken."""
+        assert 0 <= step < self.steps
+        if step < self.warmup:
+            return self.start + (1 - self.start) * (step + (self.start == 0)) / self.warmup
+        if self.shape == "constant":
+            return 1.0
+        done = (step - self.warmup) / max(1, self.steps - self.warmup)
+        left = (1 + math.cos(math.pi * done)) / 2 if self.shape == "cosine" else 1 - done
+        return self.floor + (1 - self.floor) * left
