@@ -30,6 +30,7 @@ from danlu.report.outcome import Outcome, outcome, toy_words, warnings
 from danlu.report.poster import poster
 from danlu.report.reading import Record, RunFiles, read_run
 from danlu.report.road import Step, road
+from danlu.report.run_plan import PlanPart, plan_part
 from danlu.report.scene import Scene, scene
 
 
@@ -57,6 +58,7 @@ class Page:
     pending: dict[str, Text | None]
     """By step: that it has not run yet, or None."""
     verdict: tables.Table
+    plan: PlanPart | None
     allocation: tuple[Fact, ...]
     data: tables.Table
     data_notes: tuple[Fact, ...]
@@ -127,6 +129,7 @@ def build(files: RunFiles) -> Page:
         curves_picture=_curves_pictures(curves) if curves else None,
         pending={step.key: None if step.done else step.pending for step in road(files)},
         verdict=tables.verdict_table(result),
+        plan=plan_part(files),
         allocation=allocation_facts(files),
         data=tables.data_table(files),
         data_notes=data_facts(files),

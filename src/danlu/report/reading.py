@@ -125,6 +125,8 @@ class RunFiles:
     corpus: Record
     tokens: Record
     plan: Record
+    run_plan: Record
+    """plan.json: what the trainings were planned to take."""
     points: tuple[Record, ...]
     """ladder/points.jsonl, one annealed point each."""
     fit: Record
@@ -193,6 +195,7 @@ def read_run(folder: Path) -> RunFiles:
         corpus=record("corpus/corpus.json"),
         tokens=record("tokens/tokens.json"),
         plan=record("ladder/plan.json"),
+        run_plan=record("plan.json"),
         points=lines("ladder/points.jsonl"),
         fit=record("fit/fit.json"),
         forecast=record("forecast.json"),
