@@ -113,6 +113,7 @@ def attention(cases: Cases, k: Coefficients) -> tuple[Array, Array]:
     flops = 2 * cases.tokens * mean_pairs(cases, causal=True) * heads * both
     wide = both / 2
     rate = cases.wide_rate * k.flash * wide / (wide + k.flash_dim)
+    rate = rate * cases.seq_len / (cases.seq_len + k.flash_len)  # blocks on the diagonal are half empty
     rate = rate * np.where(cases.early > 0, k.early, 1.0) * np.where(cases.portable > 0, k.portable, 1.0)
     fused = flops / rate
     pairs = cases.tokens * mean_pairs(cases, causal=False) * heads

@@ -13,6 +13,8 @@ from danlu.planner.step import expert_replicas, local_params
 GIB = 2.0**30
 MEMORY_PARTS = ("weights", "gradients", "optimizer", "activations", "logits", "buffers", "fragmentation")
 """Parts of a chip's memory, in the order in which they are shown."""
+SCORE_BYTES = 5.0
+"""Bytes of each score that unfused attention keeps: softmax, its dropped-out copy, the mask (Korthikanti et al. 2022)."""
 TIGHT = 0.85
 """Share of the memory above which a plan is called tight."""
 
@@ -41,7 +43,7 @@ def activation_bytes(cases: Cases, recompute: Array) -> Array:
     outward = routed(cases) / cases.tokens  # experts that a token of this rank passes through
     inner_routed = share * outward * cases.expert_ffn / cases.expert_cut
     moved = share * outward * cases.hidden
-    scores = np.where(cases.unfused > 0, 5.0 * cases.heads * cases.seq_len / tp, 0.0)
+    scores = np.where(cases.unfused > 0, SCORE_BYTES * cases.heads * cases.seq_len / tp, 0.0)
     everything = size * (4 * cases.hidden / cut + heads / tp + gated * (inner / tp + inner_routed) + 2 * moved) + scores
     products = size * (
         2 * cases.hidden / cut + heads / tp + (gated - 1) * (inner / tp + inner_routed) + np.where(share > 0, moved, 0)
@@ -78,8 +80,11 @@ def memory(cases: Cases, model: MemoryModel) -> Memory:
     interleaved = 1 + (cases.pp - 1) / (cases.pp * cases.vpp)
     in_flight = np.where(cases.vpp > 1, np.minimum(cases.pp * interleaved, micro), in_flight)
     kept = activation_bytes(cases, cases.recompute)
-    # While a layer is computed again, what it keeps and the gradients of that are there together.
-    working = np.where(cases.recompute > 0, 2 * activation_bytes(cases, np.zeros(1)), 0.0)
+    # While a layer is computed again, what it keeps and the gradients of that are there together; later software frees
+    # the scores before their gradient.
+    modern = (cases.unfused > 0) & (cases.deepspeed == 0)
+    scores = np.where(modern, SCORE_BYTES * cases.tokens * cases.heads * cases.seq_len / cases.tp, 0.0)
+    working = np.where(cases.recompute > 0, 2 * activation_bytes(cases, np.zeros(1)) - scores, 0.0)
     stage_layers = np.ceil(cases.layers / cases.pp)
     first = stage_layers * kept * in_flight + working
     last = stage_layers * kept + working
@@ -90,7 +95,9 @@ def memory(cases: Cases, model: MemoryModel) -> Memory:
     shown_logits = np.where(one_stage | logits_lead, logits, 0.0)
     flat = (cases.deepspeed > 0) & (cases.fp32_gradients > 0)
     gradients = gradients + np.where(flat, (model.copies_deepspeed - 2) * (common + experts), 0.0)
-    buffers = (cases.deepspeed > 0) & ~flat & (stage >= 1)
+    buffers = (cases.deepspeed > 0) & ~flat
+    # Its fp16 optimizer without sharding copies the gradients to 32 bits.
+    gradients = gradients + np.where(buffers & (stage == 0), 4.0 * (common + experts), 0.0)
     fixed = np.where(buffers, model.fixed_deepspeed, model.fixed)
     lost = model.fragmentation * (activations + shown_logits)
     parts = {
