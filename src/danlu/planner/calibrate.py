@@ -6,15 +6,19 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from danlu.common.errors import DanluError
 from danlu.planner.cases import Array, Cases, Job, stack
 from danlu.planner.coefficients import Calibration, Coefficients, Interval, starts
 from danlu.planner.flops import printed_flops
+from danlu.planner.predict import interval_of
 from danlu.planner.step import step
 from danlu.planner.table import BEHIND_BEST, row_job
 from danlu.planner.table_row import number
+
+Chosen = NDArray[np.bool_]
 
 HUBER = 0.1
 """Residual (in logs) from which an error counts linearly: one odd row must not bend the model."""
@@ -74,7 +78,7 @@ def observe(rows: Sequence[Mapping[str, str]], given: Calibration) -> Observed:
 
 def fit_coefficients(
     observed: Observed,
-    keep: np.ndarray[Any, np.dtype[np.bool_]] | None = None,
+    keep: Chosen | None = None,
     begin: Coefficients | None = None,
 ) -> Coefficients:
     """The coefficients that explain the pace of the kept rows, every group of equal weight.
@@ -140,23 +144,59 @@ def leave_chips_out(observed: Observed, begin: Coefficients) -> float:
     return float(np.sqrt(max(np.mean(unseen) - np.mean(usual), 0.05**2)))
 
 
-def intervals(observed: Observed, predicted: Array, level: float = 0.8) -> tuple[Interval, Interval, Interval]:
+def intervals(
+    observed: Observed, predicted: Array, keep: Chosen | None = None, level: float = 0.8
+) -> tuple[Interval, Interval, Interval]:
     """The middle `level` of measured over predicted: dense and described, dense and assumed, with experts.
 
     Rows weigh as one over the square root of their group's number: between every row and every group alike.
+
+    Args:
+        keep: rows to use; all by default.
     """
+    used = np.ones(len(predicted), dtype=bool) if keep is None else keep
     sizes = Counter(observed.groups)
     weight = np.array([1 / np.sqrt(sizes[name]) for name in observed.groups])
     ratio = observed.seconds / predicted
     experts = np.array([job.shape.moe is not None for job in observed.jobs])
     unsure = np.array(observed.unsure)
     ends = []
-    for chosen in (~experts & ~unsure, ~experts & unsure, experts):
+    for chosen in (used & ~experts & ~unsure, used & ~experts & unsure, used & experts):
         tail = (1 - level) / 2
         low = _quantile(ratio[chosen], weight[chosen], tail)
         high = _quantile(ratio[chosen], weight[chosen], 1 - tail)
         ends.append(Interval(low, high))
     return ends[0], ends[1], ends[2]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Predictions of every row by what the other groups teach: seconds, and the ends of the 80% interval."""
+
+    seconds: Array
+    low: Array
+    high: Array
+
+
+def held_out(observed: Observed, given: Calibration) -> HeldOut:
+    """Every row predicted with its group left out: coefficients, intervals and familiar chips are the others'.
+
+    Intervals come from the other groups' own held-out errors, whose fits saw this group: a leak of second order.
+    """
+    predicted = leave_one_out(observed, given.coefficients)
+    names = np.array(observed.groups)
+    low, high = np.zeros(len(predicted)), np.zeros(len(predicted))
+    for group in dict.fromkeys(observed.groups):
+        out = names == group
+        described, assumed, experts = intervals(observed, predicted, ~out)
+        chips = {job.accelerator.name for job, name in zip(observed.jobs, names, strict=True) if name != group}
+        others = replace(
+            given, described=described, assumed=assumed, experts=experts, familiar=tuple(sorted(chips))
+        )
+        for index in np.flatnonzero(out):
+            around = interval_of(observed.jobs[index], observed.unsure[index], others)
+            low[index], high[index] = predicted[index] * around.low, predicted[index] * around.high
+    return HeldOut(predicted, low, high)
 
 
 def group_errors(groups: Sequence[str], measured: Array, predicted: Array) -> dict[str, dict[str, float]]:
@@ -177,11 +217,11 @@ def group_errors(groups: Sequence[str], measured: Array, predicted: Array) -> di
 def refit(observed: Observed, given: Calibration) -> tuple[Calibration, dict[str, Any]]:
     """A new calibration with its cross-validated errors."""
     coefficients = fit_coefficients(observed)
-    held_out = leave_one_out(observed, coefficients)
-    described, assumed, experts = intervals(observed, held_out)
+    others = leave_one_out(observed, coefficients)
+    described, assumed, experts = intervals(observed, others)
     inside = step(stack(observed.jobs), coefficients).seconds * observed.behind
     errors = {
-        "held_out": group_errors(observed.groups, observed.seconds, held_out),
+        "held_out": group_errors(observed.groups, observed.seconds, others),
         "in_sample": group_errors(observed.groups, observed.seconds, inside),
     }
     fitted = replace(
@@ -196,13 +236,13 @@ def refit(observed: Observed, given: Calibration) -> tuple[Calibration, dict[str
     return fitted, errors
 
 
-def _select(cases: Cases, chosen: np.ndarray[Any, np.dtype[np.bool_]]) -> Cases:
+def _select(cases: Cases, chosen: Chosen) -> Cases:
     return Cases(**{item.name: getattr(cases, item.name)[chosen] for item in fields(Cases)})
 
 
 def _quantile(values: Array, weights: Array, share: float) -> float:
     if not len(values):
-        return 1.0
+        return 1.0  # no such rows: the doubts that `interval_of` adds are all there is
     order = np.argsort(values)
     total = np.cumsum(weights[order]) - weights[order] / 2
     return float(np.interp(share, total / weights.sum(), values[order]))
