@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from danlu.training.run import Engine
 
 _WARM_UP = 2
 """Steps that pay for memory pages, compiled code and the optimizer's state, and are not counted."""
-_FEWEST = 3
+_FEWEST, _MOST = 3, 10_000
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def rehearse(
         DanluError: the device cannot be used.
     """
     engine = Engine.choose(config, Progress(silent=True))
-    hyper = hyperparameters(model_config, 10_000 * batch_tokens, config)
+    hyper = hyperparameters(model_config, _MOST * batch_tokens, replace(config, batch_tokens=batch_tokens))
     sequences = batch_tokens // config.context
     model = Transformer(model_config, engine.dtype)
     model.initialize(torch.Generator().manual_seed(config.seed))
@@ -81,7 +81,7 @@ def rehearse(
         next(steps)
     times: list[float] = []
     deadline = time.perf_counter() + seconds
-    while len(times) < _FEWEST or time.perf_counter() < deadline:
+    while len(times) < _FEWEST or (time.perf_counter() < deadline and len(times) < _MOST - _WARM_UP):
         began = time.perf_counter()
         next(steps)  # reads the loss back, so the device has finished
         times.append(time.perf_counter() - began)

@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import pytest
+
+from danlu.model.family import shape
+from danlu.training.config import TrainingConfig
+from danlu.training.rehearsal import rehearse
+
+_TRAINING = TrainingConfig(context=16, precision="fp32", device="cpu")
+
+
+def test_a_rehearsal_takes_real_steps_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    found = rehearse(shape(24, 300, 16), 128, _TRAINING, seconds=0.0, scratch=tmp_path)
+    assert found.steps == 3
+    assert found.step_seconds > 0
+    assert found.spread >= 0
+    assert found.checkpoint_seconds > 0
+    assert found.peak_memory_bytes > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_longer_look_times_more_steps() -> None:
+    found = rehearse(shape(24, 300, 16), 32, _TRAINING, seconds=0.5)
+    assert found.steps > 3
+    assert found.checkpoint_seconds == 0.0
+
+
+def test_steps_of_twice_the_tokens_are_cut_into_the_same_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    from danlu.training import rehearsal
+
+    seen: list[tuple[int, ...]] = []
+    real = rehearsal.next_token_loss
+
+    def watched(model: object, batch: rehearsal.TokenBatch) -> object:
+        seen.append(tuple(batch.inputs.shape))
+        return real(model, batch)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(rehearsal, "next_token_loss", watched)
+    training = TrainingConfig(context=16, precision="fp32", device="cpu", micro_batch_tokens=64)
+    rehearse(shape(24, 300, 16), 160, training, seconds=0.0)
+    assert set(seen) == {(4, 16), (2, 16)}
