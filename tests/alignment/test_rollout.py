@@ -114,7 +114,7 @@ def test_padding_on_the_left_moves_everything_alike() -> None:
     assert moved.positions is not None
     assert moved.segments is not None
     assert moved.positions[0, :9].tolist() == [0] * 8 + [1]
-    assert moved.segments[0, :9].tolist() == [0] * 7 + [1, 1]
+    assert moved.segments[0, :9].tolist() == [-1] * 7 + [0, 0]
 
 
 def test_some_rows_are_cut_to_the_longest_of_them() -> None:

@@ -9,6 +9,9 @@ from danlu.common.errors import DanluError
 
 Action = Literal["stop", "warn", "off"]
 
+_WINDOW = 8
+"""Iterations over which score and gold are compared."""
+
 
 @dataclass(frozen=True)
 class GuardConfig:
@@ -35,8 +38,10 @@ class GuardConfig:
     ratio_action: Action = "warn"
     same_scores_action: Action = "warn"
     """When all scores of an iteration are equal: there is nothing to learn from."""
+    misleading_action: Action = "warn"
+    """When, where gold is measured, the score has risen over the last iterations while gold has fallen."""
     patience: int = 3
-    """Iterations in a row that a limit must be passed, but for the KL budget's, which counts at once."""
+    """Iterations in a row that a limit must be passed, but for the KL budget's and gold's, which count at once."""
 
     def __post_init__(self) -> None:
         positive = {"kl_budget": self.kl_budget, "length_drift": self.length_drift, "ratio": self.ratio}
@@ -74,6 +79,10 @@ class Watch:
     """Guards that have warned; each does once."""
     iterations: int = 0
     """How many were looked at."""
+    proxies: list[float] = field(default_factory=list)
+    """The last mean scores, where gold is measured beside them."""
+    golds: list[float] = field(default_factory=list)
+    """The last mean gold scores."""
 
     def look(self, metrics: Mapping[str, float], config: GuardConfig) -> list[Alarm]:
         """Look at an iteration's metrics.
@@ -85,6 +94,8 @@ class Watch:
         Returns:
             New alarms: at most one warning for each guard in a run.
         """
+        from danlu.alignment.overoptimisation import proxy_misleads  # scipy.stats takes a second to import
+
         self.iterations += 1
         length, entropy = metrics["val/length"], metrics["policy/entropy_avg"]
         first = self.first or {"length": length, "entropy": entropy}
@@ -92,6 +103,9 @@ class Watch:
         drift = length / first["length"] if first["length"] > 0 else 1.0
         explained = metrics.get("val/explained_variance", math.nan)
         kl = metrics["objective/kl"]
+        if "objective/gold" in metrics:
+            self.proxies = [*self.proxies, metrics["objective/scores"]][-_WINDOW:]
+            self.golds = [*self.golds, metrics["objective/gold"]][-_WINDOW:]
         missing, ratio = metrics["val/missing_eos"], metrics["val/ratio_max"]
         limit = config.length_drift
         checks: list[tuple[str, Action, bool, str]] = [
@@ -143,11 +157,18 @@ class Watch:
                 "all responses have the same score: there is nothing to learn from (a reward that reads the wrong"
                 " place, or a task that never, or always, succeeds)",
             ),
+            (
+                "misleading",
+                config.misleading_action,
+                len(self.golds) == _WINDOW and proxy_misleads(self.proxies, self.golds, _WINDOW),
+                f"over the last {_WINDOW} batches the score has risen while gold has fallen: the policy exploits the"
+                " reward model's errors; stop earlier, raise beta, or rank what it writes now",
+            ),
         ]
         alarms = []
         for guard, action, passed, words in checks:
             self.passed[guard] = self.passed.get(guard, 0) + 1 if passed else 0
-            enough = self.passed[guard] >= (1 if guard == "kl" else config.patience)
+            enough = self.passed[guard] >= (1 if guard in ("kl", "misleading") else config.patience)
             if action == "off" or not enough or (action == "warn" and guard in self.warned):
                 continue
             self.warned.append(guard)

@@ -219,14 +219,14 @@ def kl_loss(logprobs: Tensor, ref_logprobs: Tensor, mask: Tensor, kind: KLKind |
 
 
 def group_advantages(
-    scores: Tensor, group_size: int, scale: Literal["group", "batch", "none"] = "group", eps: float = 1e-4
+    scores: Tensor, group_size: int, scale: Literal["batch", "group", "none"] = "batch", eps: float = 1e-4
 ) -> Tensor:
     """Advantages of GRPO (Shao et al. 2024, arXiv 2402.03300, section 4.1.2): scores beside those of their group.
 
     Args:
         scores: (B,), the responses to one prompt next to one another.
         group_size: divides B.
-        scale: divide by the standard deviation of the group (as in the paper), of the batch, or not at all (Liu et al.
+        scale: divide by the standard deviation of the batch, of the group (as in the paper), or not at all (Liu et al.
             2025, arXiv 2503.20783). Unbiased deviations, as TRL's and verl's.
         eps: added to the deviation (TRL's).
 

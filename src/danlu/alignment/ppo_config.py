@@ -174,16 +174,16 @@ class GRPOConfig(RewardLearningConfig):
     """Responses drawn for each prompt; divides batch_size and minibatch_size (D: 64; 8 to 16 is usual since)."""
     beta: float = 0.04
     """Weight of the KL from the reference (D)."""
-    kl_in: Literal["loss", "reward"] = "loss"
-    """Where the KL stands: a term of the loss (D), or part of the reward (as PPO's)."""
-    kl_kind: Literal["k1", "k2", "k3", "k3+"] = "k3+"
-    """The estimator. In the loss, k3 (D) pulls along the gradient of KL(reference || policy); k3+ shows k3's number
-    and pulls along k2's gradient, which is that of KL(policy || reference), the one that is meant. In the reward both
-    are the same."""
-    scale: Literal["group", "batch", "none"] = "group"
-    """What advantages are divided by: the standard deviation of the group (D), of the batch, or nothing (Liu et al.
-    2025, "Dr. GRPO", arXiv 2503.20783: dividing by the group's favours prompts that are almost always, or never,
-    solved)."""
+    kl_in: Literal["reward", "loss"] = "reward"
+    """Where the KL stands: part of a response's reward, as PPO's, whose optimum is pi_ref exp(r / beta); or a term of
+    each token's loss (D), which leaves out what a token does to the KL of those behind it and has another optimum."""
+    kl_kind: Literal["k1", "k2", "k3", "k3+"] = "k1"
+    """The estimator. In the loss, k1 pulls nowhere, and k3 (D) along the gradient of KL(reference || policy); k3+ shows
+    k3's number and pulls along k2's gradient, which is that of KL(policy || reference). In the reward k3+ is k3."""
+    scale: Literal["batch", "group", "none"] = "batch"
+    """What advantages are divided by: the standard deviation of the batch, of the group (D), or nothing. Dividing by
+    the group's favours prompts that are almost always, or almost never, solved (Liu et al. 2025, "Dr. GRPO", arXiv
+    2503.20783)."""
     lr: float = 1e-6
     """Adam's peak rate for a policy of `lr_width` (D)."""
     lr_width: int | None = 4096
@@ -201,6 +201,9 @@ class GRPOConfig(RewardLearningConfig):
                 "Give a batch_size that group_size divides.",
             )
 
+
+DEEPSEEKMATH = GRPOConfig(group_size=64, kl_in="loss", kl_kind="k3", scale="group")
+"""GRPO as its paper has it."""
 
 PRESETS: dict[Preset, PPOConfig] = {
     "instructgpt": PPOConfig(),

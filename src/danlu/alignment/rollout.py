@@ -63,11 +63,11 @@ class Rollout:
 
     @property
     def segments(self) -> Tensor | None:
-        """(B, T) int64: 1 at real tokens, 0 at the padding on the left; None where there is none."""
+        """(B, T) int64: -1 at the padding on the left, 0 elsewhere; None where there is none."""
         if not bool(self.starts.any()):
             return None
         places = torch.arange(self.tokens.size(1), device=self.tokens.device)
-        return (places >= self.starts[:, None]).long()
+        return (places >= self.starts[:, None]).long() - 1
 
     def responses(self) -> list[list[int]]:
         """The responses' tokens, the end token included."""
@@ -85,6 +85,11 @@ class Rollout:
             self.ended[index],
             self.logprobs[index, : width - 1],
         )
+
+    def widened(self, width: int) -> "Rollout":
+        """The same episodes in rows of so many tokens, which may be more than there are. Zeros stand behind."""
+        more = width - self.tokens.size(1)
+        return replace(self, tokens=F.pad(self.tokens, (0, more)), logprobs=F.pad(self.logprobs, (0, more)))
 
     def padded_left(self, count: int, pad: int) -> "Rollout":
         """The same episodes behind so many tokens of padding."""
@@ -122,20 +127,19 @@ def pack(
     cut = [_until_end(response, stop) for response in responses]
     lengths = [len(prompt) + len(response) for prompt, response in zip(prompts, cut, strict=True)]
     width = max(lengths, default=1) if width is None else width
-    tokens = torch.full((len(lengths), width), pad, dtype=torch.int64)
-    drawn = torch.zeros(len(lengths), width - 1)
-    for row, (prompt, response, values) in enumerate(zip(prompts, cut, logprobs, strict=True)):
-        first, last = len(prompt), len(prompt) + len(response)
-        tokens[row, :last] = torch.tensor([*prompt, *response])
-        drawn[row, first - 1 : last - 1] = torch.tensor(list(values[: len(response)]), dtype=torch.float32)
+    tokens, drawn = [], []
+    for prompt, response, values in zip(prompts, cut, logprobs, strict=True):
+        behind = width - len(prompt) - len(response)
+        tokens.append([*prompt, *response, *[pad] * behind])
+        drawn.append([*[0.0] * (len(prompt) - 1), *values[: len(response)], *[0.0] * behind])
     ends = torch.tensor(lengths, dtype=torch.int64)
     return Rollout(
-        tokens,
+        torch.tensor(tokens, dtype=torch.int64).view(len(ends), width),
         torch.zeros_like(ends),
         torch.tensor([len(prompt) for prompt in prompts], dtype=torch.int64),
         ends,
         torch.tensor([bool(response) and response[-1] in stop for response in cut], dtype=torch.bool),
-        drawn,
+        torch.tensor(drawn, dtype=torch.float32).view(len(ends), width - 1),
     )
 
 
