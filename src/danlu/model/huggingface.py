@@ -21,7 +21,12 @@ from danlu.model.config import ModelConfig
 from danlu.tokens.chat import CHAT_TEMPLATE
 from danlu.tokens.tokenizer import END_OF_TEXT, MESSAGE_END, load_tokenizer
 
-_CLASSES: dict[str, str] = {"qwen3": "Qwen3ForCausalLM", "qwen2": "Qwen2ForCausalLM", "llama": "LlamaForCausalLM"}
+Head = Literal["lm_head", "score"]
+_FAMILIES = {"qwen3": "Qwen3", "qwen2": "Qwen2", "llama": "Llama"}
+_CLASSES: dict[Head, dict[str, str]] = {
+    "lm_head": {family: f"{name}ForCausalLM" for family, name in _FAMILIES.items()},
+    "score": {family: f"{name}ForSequenceClassification" for family, name in _FAMILIES.items()},
+}
 _DTYPES = {torch.float32: "float32", torch.bfloat16: "bfloat16", torch.float16: "float16"}
 # The oldest release with Qwen3 whose files these are; newer ones rewrite older files as they read them.
 _TRANSFORMERS_VERSION = "4.57.6"
@@ -39,6 +44,9 @@ def save_pretrained(
     dtype: torch.dtype,
     chat: bool = False,
     shard_bytes: int = _SHARD_BYTES,
+    template: str | None = None,
+    head: Head = "lm_head",
+    extra: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a model folder: config.json, generation_config.json, weights, tokenizer and, for chat, the template.
 
@@ -50,6 +58,9 @@ def save_pretrained(
         dtype: of the weights in the file.
         chat: whether the model was taught to chat: it then ends its turn with <|im_end|> and has a template.
         shard_bytes: weights beyond this many bytes go into several files with an index.
+        template: the chat template, in place of the tokenizer folder's own.
+        head: what stands on the decoder: the table of a language model, or the scalar head of a score model.
+        extra: further keys of config.json.
 
     Raises:
         DanluError: `out` is a folder of something else, the disk is full, or the tokenizer has no end-of-text token.
@@ -64,19 +75,26 @@ def save_pretrained(
             "Use the tokenizer that the model was trained with.",
         )
     settings = _tokenizer_settings(tokenizer_folder, config, chat)
+    if template is not None:
+        settings["chat_template"] = template
     ids = _special_ids(tokenizer, tokenizer_folder, settings, chat)
     with folder_atomic(out) as folder:
-        write_json(folder / "config.json", _config_json(config, dtype) | ids)
-        write_json(folder / "generation_config.json", _generation_json(ids, tokenizer.token_to_id(END_OF_TEXT)))
-        _save_weights(config, state_dict, folder, dtype, shard_bytes)
+        named = {"architectures": [_CLASSES[head][config.model_type]]}
+        write_json(folder / "config.json", _config_json(config, dtype) | named | ids | dict(extra or {}))
+        if head == "lm_head":
+            write_json(folder / "generation_config.json", _generation_json(ids, tokenizer.token_to_id(END_OF_TEXT)))
+        _save_weights(tensor_shapes(config, head), state_dict, folder, dtype, shard_bytes)
         shutil.copyfile(tokenizer_folder / "tokenizer.json", folder / "tokenizer.json")
         if chat:  # the file for readers of today, the string in the settings for older ones
             write_atomic(folder / "chat_template.jinja", settings["chat_template"])
         write_json(folder / "tokenizer_config.json", settings)
 
 
-def load_pretrained(folder: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
+def load_pretrained(folder: Path, head: Head = "lm_head") -> tuple[ModelConfig, dict[str, Tensor]]:
     """Read a Qwen3, Qwen2 or Llama folder.
+
+    Args:
+        head: what must stand on the decoder: the table of a language model, or the scalar head of a score model.
 
     Returns:
         The shape, and the tensors as stored (on the processor, in the file's dtype); without `lm_head.weight` where the
@@ -86,12 +104,14 @@ def load_pretrained(folder: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
         DanluError: another family, a feature that this model cannot compute, missing or misshapen or unknown tensors.
     """
     path = folder / "config.json"
-    config = parse_config(read_json(path), str(path))
-    expected = tensor_shapes(config)
+    data = read_json(path)
+    config = parse_config(data, str(path))
+    _require_head(data, head, folder)
+    expected = tensor_shapes(config, head)
     state: dict[str, Tensor] = {}
     spare_head: Tensor | None = None
     for name, tensor in _stored_tensors(folder):
-        if name == "lm_head.weight" and config.tie_word_embeddings:
+        if name == "lm_head.weight" and config.tie_word_embeddings and head == "lm_head":
             spare_head = tensor
         elif name not in expected:
             if not _IGNORED.fullmatch(name):
@@ -120,7 +140,25 @@ def load_pretrained(folder: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
     return config, state
 
 
-def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+def _require_head(data: Mapping[str, Any], head: Head, folder: Path) -> None:
+    """Refuse a language model where a reward model is wanted, and the other way round, by name."""
+    named = (data.get("architectures") or [""])[0]
+    if head == "lm_head" and named.endswith("ForSequenceClassification"):
+        raise DanluError(
+            f"{folder} is a reward model ({named}), and a language model is wanted.", "Give the model that speaks."
+        )
+    if head == "score" and not named.endswith("ForSequenceClassification"):
+        raise DanluError(
+            f"{folder} is no reward model ({named or 'it names no architecture'}).",
+            "Train one: danlu reward MODEL --data RANKINGS --out DIR.",
+        )
+    if head == "score" and len(data.get("id2label") or {"0": ""}) != 1:
+        raise DanluError(
+            f"{folder} sorts into {len(data['id2label'])} classes.", "Give a model with one label, a score."
+        )
+
+
+def tensor_shapes(config: ModelConfig, head: Head = "lm_head") -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor of a model of this shape."""
     width, inner, q_size, kv_size = config.hidden_size, config.intermediate_size, config.q_size, config.kv_size
     shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (config.vocab_size, width)}
@@ -145,7 +183,9 @@ def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
             block |= {f"self_attn.{name}_norm.weight": (config.head_dim,) for name in "qk"}
         shapes |= {f"model.layers.{layer}.{name}": shape for name, shape in block.items()}
     shapes["model.norm.weight"] = (width,)
-    if not config.tie_word_embeddings:
+    if head == "score":
+        shapes["score.weight"] = (1, width)
+    elif not config.tie_word_embeddings:
         shapes["lm_head.weight"] = (config.vocab_size, width)
     return shapes
 
@@ -157,8 +197,8 @@ def parse_config(data: Mapping[str, Any], source: str) -> ModelConfig:
         DanluError: the family is unknown or a feature is asked for that this model does not have.
     """
     family = data.get("model_type")
-    if family not in _CLASSES:
-        raise DanluError(f"{source}: model_type {family!r} is not supported.", f"Supported are {', '.join(_CLASSES)}.")
+    if family not in _FAMILIES:
+        raise DanluError(f"{source}: model_type {family!r} is not supported.", f"Supported are {', '.join(_FAMILIES)}.")
 
     def number(key: str, default: int | None = None) -> int:
         value = data.get(key)
@@ -240,7 +280,6 @@ def _config_json(config: ModelConfig, dtype: torch.dtype) -> dict[str, Any]:
             f"no {config.model_type} model has qk_norm={config.qk_norm}, attention_bias={config.attention_bias}"
         )
     shape = {
-        "architectures": [_CLASSES[config.model_type]],
         "model_type": config.model_type,
         "vocab_size": config.vocab_size,
         "hidden_size": config.hidden_size,
@@ -323,9 +362,12 @@ def _generation_json(ids: dict[str, int | None], end_of_text: int | None) -> dic
 
 
 def _save_weights(
-    config: ModelConfig, state_dict: Mapping[str, Tensor], folder: Path, dtype: torch.dtype, shard_bytes: int
+    shapes: Mapping[str, tuple[int, ...]],
+    state_dict: Mapping[str, Tensor],
+    folder: Path,
+    dtype: torch.dtype,
+    shard_bytes: int,
 ) -> None:
-    shapes = tensor_shapes(config)
     wrong = [name for name, shape in shapes.items() if name not in state_dict or tuple(state_dict[name].shape) != shape]
     if wrong:
         raise ValueError(f"tensor {wrong[0]} is missing or not of shape {shapes[wrong[0]]}")

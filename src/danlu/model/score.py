@@ -4,13 +4,16 @@ Qwen3ForSequenceClassification with one label, and a bias beside them.
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from danlu.common.files import read_json
 from danlu.model.config import ModelConfig
+from danlu.model.huggingface import load_pretrained, save_pretrained
 from danlu.model.transformer import Backbone
 
 
@@ -79,3 +82,48 @@ class ScoreModel(Backbone):
     def _scores(self, hidden: Tensor) -> Tensor:
         weight, bias = self.score.weight.float(), self.score.bias.float()
         return F.linear(hidden.float(), weight, bias)[..., 0]
+
+
+def save_score_model(
+    config: ModelConfig,
+    state_dict: Mapping[str, Tensor],
+    tokenizer_folder: Path,
+    out: Path,
+    *,
+    template: str | None = None,
+    pad: int,
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """Write a score model as `transformers`' AutoModelForSequenceClassification reads it (one label).
+
+    Its classes have no bias in the head, so ours is `score_bias` in config.json: whatever reads the configuration keeps
+    it (`model.config.score_bias`), and the score is `logits + config.score_bias`. Orders and differences of scores, all
+    that rankings and policy gradients feel, are the same without it.
+
+    Args:
+        state_dict: of a `ScoreModel`, on any device.
+        tokenizer_folder: of the model that it began from.
+        template: the chat template that texts to be scored are written with.
+        pad: the token after which `transformers` looks for a text's end.
+
+    Raises:
+        DanluError: as `save_pretrained`.
+    """
+    bias = float(state_dict["score.bias"].item())
+    extra = {"id2label": {"0": "score"}, "label2id": {"score": 0}, "pad_token_id": pad, "score_bias": bias}
+    save_pretrained(
+        config, state_dict, tokenizer_folder, out, dtype, chat=True, template=template, head="score", extra=extra
+    )
+
+
+def load_score_model(folder: Path, dtype: torch.dtype = torch.float32) -> ScoreModel:
+    """Read a score model's folder: ours, or another of one label.
+
+    Raises:
+        DanluError: it is no such folder, or cannot be read exactly.
+    """
+    config, weights = load_pretrained(folder, head="score")
+    bias = read_json(folder / "config.json").get("score_bias", 0.0)
+    model = ScoreModel(config, dtype)
+    model.initialize_from({**weights, "score.bias": torch.tensor([bias])}, head="given")
+    return model
