@@ -1,7 +1,9 @@
-"""Several laws fitted to several windows of a table, and what they say together.
+"""Several laws fitted to several windows of a table: what they say together, and how sure each is.
 
-One law fitted once says nothing about its own mistakes. A member is a law and the share of the table, from the top, that
-it is fitted to: a law that bends in a way it cannot follow gives another answer from the upper half than from the whole.
+One law fitted once says nothing about its own mistakes. A member is a law and the share of the table, from the top,
+that it is fitted to: a law that bends in a way it cannot follow gives another answer from the upper half than from the
+whole. Each member is fitted again with parts of the table left out (backtest.py); all those fits share their points
+and differ in weights only, so that they are done at once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,33 +11,41 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
-from danlu.scaling.estimate import Problem, descend, starts
+from danlu.scaling.estimate import Problem, descend, grid_starts, influence, weighted_starts
 from danlu.scaling.laws import Array, Law
 from danlu.scaling.rows import Rows
 
-WINDOWS = (1.0, 0.7, 0.5)
+WINDOWS = (1.0, 0.6)
 """Shares of the rows, highest first, that members are fitted to."""
-_ROWS_PER_PARAMETER = 2.0
+_ROWS_PER_PARAMETER = 3.0
 """A window smaller than the table has at least this many rows for each parameter."""
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Member:
-    """A law fitted to a window of the rows."""
+    """A law fitted to a window of the rows, and again with each cut's upper part left out."""
 
     problem: Problem
-    """The law and its window."""
+    """The law and all rows."""
     window: float
     """Share of the rows, highest first."""
+    inside: Mask
+    """Which rows the window holds (n,)."""
     theta: Array
     """The fit, one row (p,)."""
     objective: float
-    """Sum of the Huber losses."""
-    spread_of_starts: float
+    """Sum of the Huber losses over the window."""
+    agreed: float
     """Share of the starts that came to the best objective (to 1e-6 of it)."""
-    inside: Array
-    """Which rows of the table the window holds, (n,) of bool."""
+    factor: Array
+    """Square root of the covariance of theta, (p, p); its columns are independent moves of one standard deviation."""
+    cut_thetas: tuple[Array | None, ...] = ()
+    """The fit without each cut's upper part; None where too few rows remain."""
+    cut_factors: tuple[Array | None, ...] = ()
+    """The square roots of their covariances."""
 
     @property
     def law(self) -> Law:
@@ -52,98 +62,138 @@ class Member:
         """The fit's parameters by name."""
         return self.problem.named(self.theta)
 
-    def predict(self, values: Mapping[str, Array]) -> Array:
-        """Losses at other places (m,)."""
-        return self.law.predict(self.parameters, values)
+    @cached_property
+    def residuals(self) -> Array:
+        """Predicted over measured, natural log (or their difference, of shares), for every row (n,)."""
+        return self.problem.linearise(self.theta[None])[0][0]
 
-    def redraw(self, clusters: Array, rng: np.random.Generator, count: int) -> Array:
-        """Refits to bootstrap samples of whole clusters, as rows of theta (count, p).
+    @cached_property
+    def noise(self) -> float:
+        """Standard deviation of a row about the law, from the window's residuals."""
+        return residual_scale(self.residuals[self.inside], int(self.problem.free.sum()))
+
+    def outputs(self, values: Mapping[str, Array]) -> Array:
+        """Log losses (or shares) at other places (m,)."""
+        return scale_of(self.law, self.problem.predict(self.theta[None], values)[0])
+
+    def spread(self, values: Mapping[str, Array], cut: int | None = None) -> tuple[Array, Array]:
+        """What a fit says at other places and the standard error of it from resampling, both (m,), on the log scale.
 
         Args:
-            clusters: which rows of the table are of one run (n,).
+            cut: the fit without this cut's upper part; by default the fit to the window.
         """
-        own = clusters[self.inside]
-        weights = draw_weights(own, rng, count)
-        theta, _ = descend(self.problem, np.repeat(self.theta[None], count, axis=0), weights, rounds=60, tolerance=1e-6)
-        return theta
+        theta, factor = (self.theta, self.factor) if cut is None else (self.cut_thetas[cut], self.cut_factors[cut])
+        assert theta is not None
+        assert factor is not None
+        step = 0.1
+        lows, highs = self.problem.limits
+        rows = np.clip(np.concatenate([theta[None], theta + step * factor.T, theta - step * factor.T]), lows, highs)
+        said = scale_of(self.law, self.problem.predict(rows, values))
+        half = len(factor)
+        moves = (said[1 : half + 1] - said[half + 1 :]) / (2 * step)
+        return said[0], np.sqrt(np.sum(moves**2, axis=0))
 
 
-def draw_weights(clusters: Array, rng: np.random.Generator, count: int) -> Array:
-    """How often each row is drawn in bootstrap samples of whole clusters, (count, n)."""
-    names, index = np.unique(clusters, return_inverse=True)
-    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=count)
-    return drawn[:, index].astype(np.float64)
+def scale_of(law: Law, predicted: Array) -> Array:
+    """The scale on which errors of a law are judged: the log of a loss, a share as it is."""
+    return predicted if law.response == "share" else np.log(np.maximum(predicted, np.finfo(float).tiny))
 
 
-def fit_member(
-    law: Law,
-    rows: Rows,
-    *,
-    delta: float,
-    order: Array,
-    window: float = 1.0,
-    fixed: Mapping[str, float] | None = None,
-    near: Member | None = None,
-) -> Member | None:
-    """Fit one law to one window; None where the window is too small for it.
-
-    Args:
-        delta: where the Huber loss turns.
-        order: what the rows are ordered by (n,); the window is the top of it.
-        fixed: parameters that are known.
-        near: a fit of the same law to more rows, to start from beside the grid.
-    """
-    fixed = fixed or {}
-    inside = np.ones(len(rows), dtype=bool)
-    free = len(law.parameters) - len(fixed)
-    if window < 1.0:
-        inside = order >= np.quantile(order, 1.0 - window)
-        if inside.sum() < max(_ROWS_PER_PARAMETER * free, free + 3) or inside.all():
-            return None
-    part = rows.some(inside)
-    if len(part) < free + 1:
-        return None
-    problem = Problem(law, {name: part.values[name] for name in law.variables}, part.losses, delta, dict(fixed))
-    begin = starts(problem) if near is None else np.concatenate([_move(near, problem), starts(problem, 2)])
-    theta, costs = descend(problem, begin, rounds=600 if near is None else 200)
-    best = int(np.argmin(costs))
-    agreed = float(np.mean(costs <= costs[best] * (1 + 1e-6)))
-    return Member(problem, window, theta[best], float(costs[best]), agreed, inside)
-
-
-def _move(near: Member, problem: Problem) -> Array:
-    """A fit's parameters as a row of theta for other rows of the same law (1, p)."""
-    numbers = np.array([near.parameters[p.name] for p in problem.parameters])
-    shape = {p.name: np.full((1, 1), v) for p, v in zip(problem.parameters, numbers, strict=True) if p.kind == "shape"}
-    theta = numbers.copy()
-    parts = problem.law.basis(shape, problem.values)
-    tiny = np.finfo(float).tiny
-    for index in np.flatnonzero(problem.logs):
-        theta[index] = np.log(max(numbers[index], tiny))
-        if index < problem.num_coefficients:
-            theta[index] += np.mean(np.log(np.broadcast_to(parts[index], (1, len(problem.targets)))))
-    return theta[None]
+def residual_scale(residuals: Array, parameters: int) -> float:
+    """Standard deviation of one row about the law, outliers tempered: the mean of the plain and the robust one."""
+    freedom = max(len(residuals) - parameters, 1)
+    plain = float(np.sum(residuals**2) / freedom)
+    robust = float((np.median(np.abs(residuals)) / 0.6745) ** 2 * len(residuals) / freedom)
+    return float(np.sqrt(0.5 * (plain + min(robust, plain))))
 
 
 def fit_members(
-    laws: Sequence[Law],
+    law: Law,
     rows: Rows,
+    cuts: Sequence[Mask],
     *,
     delta: float,
     order: Array,
     fixed: Mapping[str, float] | None = None,
     windows: Sequence[float] = WINDOWS,
 ) -> list[Member]:
-    """Every law on every window that is large enough for it."""
-    found = []
-    for law in laws:
-        whole = fit_member(law, rows, delta=delta, order=order, fixed=fixed)
-        if whole is None:
+    """A law on every window that is large enough for it, and on each window with each cut's upper part left out.
+
+    Args:
+        cuts: for each backtest, the rows that are left out (n,).
+        delta: where the Huber loss turns.
+        order: what the rows are ordered by (n,); a window is the top of it.
+        fixed: parameters that are known.
+    """
+    known = {name: value for name, value in (fixed or {}).items() if name in (*law.coefficients, *law.shape)}
+    free = len(law.parameters) - len(known)
+    if len(rows) < free + 1:
+        return []
+    problem = Problem(law, {name: rows.values[name] for name in law.variables}, rows.losses, delta, known)
+    tops = [_window(order, window) for window in windows]
+    kept = [
+        (window, top)
+        for window, top in zip(windows, tops, strict=True)
+        if window == 1.0 or (not top.all() and top.sum() >= _ROWS_PER_PARAMETER * free)
+    ]
+    whole, costs = descend(problem, grid_starts(problem))
+    best = whole[np.argmin(costs)]
+    masks: list[Mask] = [top for _, top in kept]
+    for window, _ in kept:
+        for cut in cuts:
+            rest = np.where(cut, -np.inf, order)
+            masks.append(_window(rest, window) & ~cut)
+    weights = np.array(masks, dtype=np.float64)
+    enough = np.array([mask.sum() >= free + 1 for mask in masks])
+    thetas, objectives, agreed = _refit(problem, best, weights[enough])
+    factors = influence(problem, thetas, weights[enough], rows.clusters)
+    place = np.cumsum(enough) - 1
+    members = []
+    for index, (window, top) in enumerate(kept):
+        if not enough[index]:
             continue
-        found.append(whole)
-        for window in windows:
-            if window < 1.0:
-                part = fit_member(law, rows, delta=delta, order=order, window=window, fixed=fixed, near=whole)
-                if part is not None:
-                    found.append(part)
-    return found
+        first = len(kept) + index * len(cuts)
+        own = [int(place[first + k]) if enough[first + k] else None for k in range(len(cuts))]
+        at = int(place[index])
+        if window == 1.0 and costs.min() < objectives[at]:
+            thetas[at], objectives[at] = best, costs.min()
+        members.append(
+            Member(
+                problem,
+                window,
+                top,
+                thetas[at],
+                float(objectives[at]),
+                float(np.mean(costs <= costs.min() * (1 + 1e-6))) if window == 1.0 else float(agreed[at]),
+                factors[at],
+                tuple(None if k is None else thetas[k] for k in own),
+                tuple(None if k is None else factors[k] for k in own),
+            )
+        )
+    return members
+
+
+def _window(order: Array, share: float) -> Mask:
+    """The top of the rows by `order`, of those that have one."""
+    known = np.isfinite(order)
+    if share >= 1.0:
+        return known
+    return known & (order >= np.quantile(order[known], 1.0 - share) * (1 - 1e-12))
+
+
+def _refit(problem: Problem, best: Array, weights: Array) -> tuple[Array, Array, Array]:
+    """The best of a few descents for each row of weights: its theta (R, p), objective (R,) and share of agreement."""
+    begin = [np.repeat(best[None], len(weights), axis=0)]
+    begin += weighted_starts(problem, weights)
+    tries = [descend(problem, start, weights, rounds=150, tolerance=1e-9) for start in begin]
+    costs = np.stack([cost for _, cost in tries])  # (tries, R)
+    chosen = np.argmin(costs, axis=0)
+    thetas = np.stack([theta for theta, _ in tries])[chosen, np.arange(len(weights))]
+    return thetas, costs.min(axis=0), np.mean(costs <= costs.min(axis=0) * (1 + 1e-6), axis=0)
+
+
+def draw_weights(clusters: NDArray[np.int64], rng: np.random.Generator, count: int) -> Array:
+    """How often each row is drawn in bootstrap samples of whole runs, (count, n)."""
+    names, index = np.unique(clusters, return_inverse=True)
+    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=count)
+    return np.asarray(drawn[:, index], dtype=np.float64)

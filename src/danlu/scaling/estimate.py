@@ -89,7 +89,7 @@ class Problem:
 
     def natural(self, theta: Array) -> Array:
         """Rows of parameters (R, p) from rows of theta (R, p)."""
-        shape, parts = self._basis(theta)
+        _shape, parts = self._basis(theta)
         result = np.where(self.logs, np.exp(np.where(self.logs, theta, 0.0)), theta)
         for index in range(self.num_coefficients):
             if self.logs[index]:
@@ -195,24 +195,60 @@ def huber(residuals: Array, delta: float) -> Array:
     return np.where(size <= delta, 0.5 * size**2, delta * (size - 0.5 * delta))
 
 
-def starts(problem: Problem, count: int = _STARTS) -> Array:
+def grid_starts(problem: Problem, count: int = _STARTS) -> Array:
     """The best few local minima of the grid over the shape parameters, as rows of theta (starts, p)."""
-    shape_parameters = problem.parameters[problem.num_coefficients :]
-    axes = [problem.nodes(parameter) for parameter in shape_parameters]
-    size = tuple(len(axis) for axis in axes)
-    grid = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1) if axes else np.zeros((1, 0))
-    chosen = np.unique(np.linspace(0, len(problem.targets) - 1, _GRID_POINTS).astype(int))
-    values = {name: problem.values[name][chosen] for name in problem.law.variables}
-    weight = max(int(np.prod(value.shape)) for value in values.values())
-    rows = max(1, int(_GRID_NUMBERS / (weight * problem.num_coefficients)))
-    coefficients, costs = [], []
-    for begin in range(0, len(grid), rows):
-        found, cost = _project(problem, grid[begin : begin + rows], values, problem.targets[chosen])
-        coefficients.append(found)
-        costs.append(cost)
-    cost = np.concatenate(costs)
-    order = _local_minima(cost.reshape(size))[:count] if axes else np.array([0])
-    return _theta(problem, np.concatenate(coefficients)[order], grid[order])
+    grid = _Grid(problem, stride=1)
+    coefficients, cost = grid.project(np.ones(len(problem.targets)))
+    order = grid.minima(cost)[:count]
+    return _theta(problem, coefficients[order], grid.nodes[order])
+
+
+def weighted_starts(problem: Problem, weights: Array, count: int = 2) -> list[Array]:
+    """The same for many rows of weights (R, n) on a coarser grid: `count` arrays of one start for each (R, p)."""
+    grid = _Grid(problem, stride=2)
+    found: list[list[Array]] = [[] for _ in range(count)]
+    for row in weights:
+        coefficients, cost = grid.project(row)
+        order = grid.minima(cost)
+        for rank in range(count):
+            place = order[min(rank, len(order) - 1)]
+            found[rank].append(_theta(problem, coefficients[[place]], grid.nodes[[place]])[0])
+    return [np.stack(rows) for rows in found]
+
+
+class _Grid:
+    """Nodes of the shape parameters, and the law's terms at them."""
+
+    def __init__(self, problem: Problem, stride: int) -> None:
+        axes = [_thinned(problem.nodes(p), stride) for p in problem.parameters[problem.num_coefficients :]]
+        self._problem = problem
+        self._size = tuple(len(axis) for axis in axes)
+        mesh = np.meshgrid(*axes, indexing="ij")
+        self.nodes = np.stack([axis.ravel() for axis in mesh], axis=1) if axes else np.zeros((1, 0))
+        total = len(problem.targets)
+        self._chosen = np.unique(np.linspace(0, total - 1, _GRID_POINTS).astype(int)) if total > _GRID_POINTS else None
+
+    def project(self, weights: Array) -> tuple[Array, Array]:
+        """Coefficients (G, T) at each node and the weighted squares left over (G,)."""
+        problem = self._problem
+        chosen = np.arange(len(weights)) if self._chosen is None else self._chosen
+        chosen = chosen[weights[chosen] > 0]
+        values = {name: problem.values[name][chosen] for name in problem.law.variables}
+        widest = max(int(np.prod(value.shape)) for value in values.values())
+        rows = max(1, int(_GRID_NUMBERS / (widest * problem.num_coefficients)))
+        parts = [
+            _project(problem, self.nodes[begin : begin + rows], values, problem.targets[chosen])
+            for begin in range(0, len(self.nodes), rows)
+        ]
+        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+    def minima(self, cost: Array) -> NDArray[np.intp]:
+        """Flat indices of the local minima, best first."""
+        return _local_minima(cost.reshape(self._size)) if self._size else np.array([0])
+
+
+def _thinned(nodes: tuple[float, ...], stride: int) -> tuple[float, ...]:
+    return nodes[:: stride if len(nodes) >= 16 else 1]
 
 
 def _theta(problem: Problem, coefficients: Array, shape: Array) -> Array:
@@ -343,6 +379,47 @@ def descend(
         theta[winners], cost[winners] = trial[better], trial_cost[better]
         residuals[winners], jacobian[winners] = trial_residuals[better], trial_jacobian[better]
     return theta, cost
+
+
+def influence(problem: Problem, theta: Array, weights: Array, clusters: NDArray[np.int64]) -> Array:
+    """Square roots of the covariances of fits, (R, p, p), each with independent moves of one standard deviation in its
+    columns: the sandwich of Huber's estimator, with the rows of one run counted together.
+
+    A weak prior (a factor e for every logarithm, or one unit) keeps directions that the points say nothing about
+    finite.
+
+    Args:
+        theta: the fits (R, p).
+        weights: what each point counts in each, (R, n).
+        clusters: which rows are of one run (n,).
+    """
+    residuals, jacobian = problem.linearise(theta)
+    size = np.maximum(np.abs(residuals), np.finfo(float).tiny)
+    pull = weights * np.minimum(1.0, problem.delta / size)  # (R, n)
+    count = theta.shape[1]
+    found = np.zeros((len(theta), count, count))
+    _, runs = np.unique(clusters, return_inverse=True)
+    free = problem.free
+    for row in range(len(theta)):
+        used = weights[row] > 0
+        jac, res, w = jacobian[row][free][:, used], residuals[row][used], pull[row][used]
+        freedom = max(int(used.sum()) - int(free.sum()), 1)
+        noise = float(np.sum(weights[row][used] * np.minimum(res**2, 9 * np.median(res**2) / 0.455)) / freedom)
+        hessian = (jac * w) @ jac.T
+        scores = jac * (w * res)
+        single = scores @ scores.T
+        together = np.zeros((scores.shape[0], runs.max() + 1))
+        np.add.at(together.T, runs[used], scores.T)
+        grouped = together @ together.T
+        inner = hessian + noise * float(np.mean(w)) * np.eye(len(jac))
+        inverse = np.linalg.pinv(inner)
+        ratio = np.trace(inverse @ grouped) / max(float(np.trace(inverse @ single)), np.finfo(float).tiny)
+        middle = single * max(1.0, ratio) * used.sum() / freedom + noise**2 * float(np.mean(w)) ** 2 * np.eye(len(jac))
+        covariance = inverse @ middle @ inverse
+        strengths, directions = np.linalg.eigh((covariance + covariance.T) / 2)
+        root = directions * np.sqrt(np.maximum(strengths, 0.0))
+        found[row][np.ix_(free, free)] = root
+    return found
 
 
 def weak_directions(problem: Problem, theta: Array, limit: float = 1.0) -> tuple[float, list[dict[str, float]]]:

@@ -173,6 +173,8 @@ def _like(value: Any, other: Any) -> Any:
         return np.array([f"{item:g}" for item in value], dtype=object)
     if isinstance(value, str) and _is_number(value):
         return float(value)
+    if isinstance(value, np.ndarray) and _is_text(value) and not _is_text(other) and any(map(_is_number, value)):
+        return np.array([float(item) if _is_number(item) else np.nan for item in value])  # text among numbers
     return value
 
 

@@ -36,6 +36,8 @@ class Rows:
     """Which column was taken for what."""
     notes: tuple[str, ...] = ()
     """What was worked out rather than read."""
+    is_share: bool = False
+    """Whether `losses` are shares (accuracies)."""
 
     def __len__(self) -> int:
         return len(self.losses)
@@ -44,7 +46,7 @@ class Rows:
         """Some of the rows."""
         values = {name: value[chosen] for name, value in self.values.items()}
         parts = (values, self.losses[chosen], self.clusters[chosen], self.lines[chosen])
-        return Rows(*parts, self.taken, self.notes)
+        return Rows(*parts, self.taken, self.notes, self.is_share)
 
 
 def read_rows(
@@ -98,7 +100,7 @@ def read_rows(
         notes += _schedules(values, clusters)
     if target != "loss" and "loss" in taken:
         values["loss"] = table.numbers(taken["loss"].column, "loss")
-    return Rows(values, losses, clusters, table.lines, taken, tuple(notes))
+    return Rows(values, losses, clusters, table.lines, taken, tuple(notes), target != "loss")
 
 
 def _check_losses(table: Table, losses: Array, column: str, target: str) -> None:

@@ -45,10 +45,10 @@ class Table:
         return bool(known) and sum(_number(cell) is not None for cell in known) > len(known) / 2
 
     def column(self, name: str) -> NDArray[Any]:
-        """A column for a condition: floats where it is numeric (nan where empty), text otherwise."""
-        if self.is_numeric(name):
-            numbers = [_number(cell) for cell in self.cells[name]]
-            return np.array([math.nan if number is None else number for number in numbers])
+        """A column for a condition: floats where every cell is a number or empty (nan), text otherwise."""
+        numbers = [_number(cell) for cell in self.cells[name]]
+        if all(number is not None for number in numbers):
+            return np.array(numbers, dtype=np.float64)
         return np.array(["" if cell is None else cell for cell in self.cells[name]], dtype=object)
 
     def columns(self) -> dict[str, NDArray[Any]]:

@@ -13,7 +13,8 @@ from scipy.signal import lfilter
 from danlu.scaling.laws.law import Array, Law, Parameter, Variable, coefficient, exponent
 
 DECAY = 0.999
-"""lambda of Tissue et al. 2024, section 3: how long a fall of the learning rate goes on helping, 1/(1 - lambda) steps."""
+"""lambda of Tissue et al. 2024, section 3: how long a fall of the learning rate goes on helping, 1/(1 - lambda)
+steps."""
 _MOST_DROPS = 48
 """Falls of the learning rate that are told apart in one schedule; neighbours are put together."""
 
@@ -21,8 +22,8 @@ _MOST_DROPS = 48
 def schedule_variables(steps: Array, rates: Array, decay: float = DECAY) -> dict[str, Array]:
     """The annealing laws' variables at the points of one run, (n,) or (n, drops).
 
-    Between points the learning rate is taken as straight; before the first point it is taken to have risen straight from
-    zero at step 0 (a warm-up), or to have stood still where the first point is at step 0 or 1.
+    Between points the learning rate is taken as straight; before the first point it is taken to have risen straight
+    from zero at step 0 (a warm-up), or to have stood still where the first point is at step 0 or 1.
 
     Args:
         steps: optimizer steps of the points, rising, (n,).
@@ -30,8 +31,9 @@ def schedule_variables(steps: Array, rates: Array, decay: float = DECAY) -> dict
         decay: lambda.
 
     Returns:
-        S1, the sum of the learning rate; S2, the sum of its faded falls; and for the multi-power law each fall (`drop`),
-        the rate after it (`drop_lr`), and the sum of the rate since it at every point (`drop_sum`; 0 before it).
+        S1, the sum of the learning rate; S2, the sum of its faded falls; and for the multi-power law each fall
+        (`drop`), the rate after it (`drop_lr`), and the sum of the rate since it at every point (`drop_sum`; 0 before
+        it).
     """
     first = float(steps[0])
     grid = np.arange(first, float(steps[-1]) + 1.0)

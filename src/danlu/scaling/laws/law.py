@@ -1,8 +1,8 @@
 """What a scaling law is: a formula, its variables and parameters with units, its source, and how to reckon it.
 
-Every law here has the form L = sum_t c_t * phi_t(theta, x): linear in its coefficients c once its shape parameters theta
-(exponents, breaks, half-lives) are given. That is what makes a fit independent of a lucky start (estimate.py). Adding a
-law is making one `Law` object: its `basis` gives the phi_t, and values and gradients follow from it.
+Every law here has the form L = sum_t c_t * phi_t(theta, x): linear in its coefficients c once its shape parameters
+theta (exponents, breaks, half-lives) are given. That is what makes a fit independent of a lucky start (estimate.py).
+Adding a law is making one `Law` object: its `basis` gives the phi_t, and values and gradients follow from it.
 """
 
 from collections.abc import Callable, Mapping, Sequence

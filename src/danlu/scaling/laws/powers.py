@@ -151,4 +151,5 @@ CROSSED_SURFACE = Law(
     " (Farseer) find that data's exponent depends on size",
     aliases=("crossed",),
 )
-"""The surface whose best tokens a parameter may drift with compute: recipes that are not tuned at every size do that."""
+"""The surface whose best tokens a parameter may drift with compute: recipes that are not tuned at every size do
+that."""
