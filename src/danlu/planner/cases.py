@@ -120,8 +120,8 @@ class Cases:
     def regathers(self) -> NDArray[np.bool_]:
         """Where sharded weights are gathered anew for every micro-batch.
 
-        With a pipeline they stay whole between micro-batches, or each of them would pay for all the traffic (torchtitan,
-        Llama 3: Grattafiori et al. 2024, section 3.3.2).
+        With a pipeline they stay whole between micro-batches, or each of them would pay for all the traffic
+        (torchtitan; Llama 3: Grattafiori et al. 2024, section 3.3.2).
         """
         return np.asarray((self.sharding >= 3) & (self.pp == 1))
 

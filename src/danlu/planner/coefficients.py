@@ -48,7 +48,7 @@ class Coefficients:
     dp_exposed: float = _number(0.1, 0.01, 1.0, "share of gradient traffic that overlap never hides")
     fsdp_exposed: float = _number(0.2, 0.01, 1.0, "share of the traffic of sharded weights that overlap never hides")
     ep_exposed: float = _number(0.7, 0.1, 1.0, "share of expert parallel traffic that is exposed")
-    ep_hidden: float = _number(0.25, 0.05, 1.0, "the same where two micro-batches are interleaved to hide it (DualPipe)")
+    ep_hidden: float = _number(0.25, 0.05, 1.0, "the same where another micro-batch hides it (DualPipe)")
     pp_exposed: float = _number(1.0, 0.1, 4.0, "cost of passing activations between stages over their bare transfer")
     optimizer: float = _number(1.0, 0.5, 6.0, "memory passes of the optimizer over its minimum")
     jitter: float = _number(0.005, 0.0005, 0.05, "share by which a doubling of the domains slows a step")

@@ -14,7 +14,7 @@ GIB = 2.0**30
 MEMORY_PARTS = ("weights", "gradients", "optimizer", "activations", "logits", "buffers", "fragmentation")
 """Parts of a chip's memory, in the order in which they are shown."""
 SCORE_BYTES = 5.0
-"""Bytes of each score that unfused attention keeps: softmax, its dropped-out copy, the mask (Korthikanti et al. 2022)."""
+"""Bytes of a score that unfused attention keeps: softmax, dropped-out copy, mask (Korthikanti et al. 2022)."""
 TIGHT = 0.85
 """Share of the memory above which a plan is called tight."""
 

@@ -17,13 +17,10 @@ from danlu.planner.plan_ledger import plan_ledger
 from danlu.planner.precision import Precision
 from danlu.planner.predict import Prediction, least_recompute, predict
 from danlu.planner.ranges import Range
-from danlu.planner.schedule import EndToEnd, Operations, end_to_end
+from danlu.planner.schedule import LARGEST_BATCH, EndToEnd, Operations, end_to_end
 from danlu.planner.search import Option, Search, cannot_fit, search_layouts
 from danlu.planner.shape import ModelShape
 from danlu.planner.software import Software, software_for
-
-LARGEST_BATCH = 16_777_216
-"""Tokens: the largest batch of Llama 3 405B (Grattafiori et al. 2024, section 3.4.1)."""
 
 
 @dataclass(frozen=True)

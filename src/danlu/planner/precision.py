@@ -30,7 +30,7 @@ _PATTERNS = (
     (r"nvfp4|mxfp4|fp4", "fp4"),
     (r"fp8|float8|e4m3|mxfp8|hif8", "fp8"),
     (r"bf16|bfloat16", "bf16"),
-    (r"fp16|float16|\bhalf\b|amp", "fp16"),
+    (r"fp16|float16|\bhalf\b|amp|mixed", "fp16"),
     (r"fp32|float32|tf32", "fp32"),
 )
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from danlu.planner.predict import Prediction
 
+LARGEST_BATCH = 16_777_216
+"""Tokens: the largest batch of Llama 3 405B (Grattafiori et al. 2024, section 3.4.1)."""
 CHIP_HOURS_BETWEEN_FAILURES = 50_700.0
 """54 days x 24 h x 16,384 chips / 419 unexpected interruptions (Grattafiori et al. 2024, Llama 3, section 3.3.4)."""
 

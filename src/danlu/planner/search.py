@@ -7,14 +7,12 @@ from typing import cast
 import numpy as np
 
 from danlu.common.errors import DanluError
-from danlu.planner.accelerator import GIB, Accelerator
+from danlu.planner.accelerator import GIB
 from danlu.planner.cases import Array, Job, spread_layouts
 from danlu.planner.coefficients import Calibration, calibration
 from danlu.planner.layout import RECOMPUTE, Layout, Recompute, Sharding, divides
 from danlu.planner.memory import fits, memory
-from danlu.planner.precision import Precision
 from danlu.planner.shape import ModelShape
-from danlu.planner.software import Software
 from danlu.planner.step import step
 
 MICRO_BATCHES = (1, 2, 4, 8, 16)
@@ -48,8 +46,8 @@ class Search:
     """Those that fit, fastest first; at most as many as were asked for."""
     front: tuple[Option, ...]
     """Those that no faster one undercuts in memory by a twentieth, fastest first."""
-    least_memory: float
-    """Bytes of the thriftiest layout, fitting or not."""
+    thriftiest: Option
+    """The layout that needs the least memory, fitting or not."""
 
 
 def search_layouts(
@@ -83,9 +81,12 @@ def search_layouts(
     cases = spread_layouts(job, grid)
     need = memory(cases, fitted.memory)
     enough = fits(cases, fitted.memory, need)
-    least = float(need.total.min())
+    least = int(np.argmin(need.total))
+    alone = {name: values[least : least + 1] for name, values in grid.items()}
+    pace = step(spread_layouts(job, alone), fitted.coefficients).seconds
+    thriftiest = _option(alone, 0, pace, alone["batch"] * job.seq_len / pace, need.total[least : least + 1])
     if not enough.any():
-        return Search(len(grid["tp"]), 0, (), (), least)
+        return Search(len(grid["tp"]), 0, (), (), thriftiest)
     kept = {name: values[enough] for name, values in grid.items()}
     cases = spread_layouts(job, kept)
     seconds = step(cases, fitted.coefficients).seconds
@@ -94,7 +95,7 @@ def search_layouts(
     order = np.lexsort((memories, -rate))
     options = [_option(kept, int(index), seconds, rate, memories) for index in order[:keep]]
     front = [_option(kept, index, seconds, rate, memories) for index in _front(rate, memories, order)]
-    return Search(len(grid["tp"]), int(enough.sum()), tuple(options), tuple(front), least)
+    return Search(len(grid["tp"]), int(enough.sum()), tuple(options), tuple(front), thriftiest)
 
 
 @dataclass(frozen=True)
@@ -130,31 +131,6 @@ def front_over_counts(job: Job, counts: Sequence[int], given: Calibration | None
     return tuple(one for one in found if not beaten(one))
 
 
-def best_layout(
-    shape: ModelShape,
-    accelerator: Accelerator,
-    precision: Precision,
-    software: Software,
-    chips: int,
-    seq_len: int,
-    batch: int,
-    *,
-    recompute: Recompute | None = None,
-    given: Calibration | None = None,
-) -> Job:
-    """The fastest layout that fits, as a job.
-
-    Raises:
-        DanluError: none fits; the error says what would.
-    """
-    job = Job(shape, accelerator, precision, software, Layout(), seq_len, batch)
-    found = search_layouts(job, chips, keep=1, recompute=recompute, given=given)
-    if not found.options:
-        raise cannot_fit(job, chips, found, given)
-    best = found.options[0]
-    return replace(job, layout=best.layout, batch=best.batch)
-
-
 def cannot_fit(job: Job, chips: int, found: Search, given: Calibration | None = None) -> DanluError:
     """Why nothing fits, and how many chips would do."""
     most = (given or calibration()).memory.usable * job.accelerator.memory_bytes
@@ -166,7 +142,7 @@ def cannot_fit(job: Job, chips: int, found: Search, given: Calibration | None = 
             break
     return DanluError(
         f"{job.shape.name} does not fit on {chips} x {job.accelerator.name}: the thriftiest layout needs"
-        f" {found.least_memory / GIB:.0f} GiB a chip and {most / GIB:.0f} GiB can be filled.",
+        f" {found.thriftiest.memory_bytes / GIB:.0f} GiB a chip and {most / GIB:.0f} GiB can be filled.",
         f"It fits on {more} of these chips; or take chips with more memory, a smaller model, or shorter sequences.",
     )
 

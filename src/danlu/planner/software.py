@@ -13,7 +13,7 @@ class Software:
 
     name: str
     attention: Attention = "fused"
-    """`unfused` writes the scores to memory (before FlashAttention, 2022); `early` is a first-generation fused kernel."""
+    """`unfused` writes the scores to memory (before FlashAttention, 2022); `early` is a first fused kernel."""
     portable: bool = False
     """The fused kernel is one written for the chip's predecessor (FlashAttention-1 and 2 on Hopper and later)."""
     tuned: bool = False

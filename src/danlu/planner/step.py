@@ -143,7 +143,8 @@ def _expert_exchange(cases: Cases, k: Coefficients) -> Array:
     one = cases.tokens / cases.tp * cases.hidden * cases.weight_bytes
     both = 2 * exchange(cases, k, cases.ep, one, np.maximum(cases.active, 1.0))
     joined = routed(cases) * cases.hidden * cases.weight_bytes
-    both = both + np.where(cases.ep > 1, 2 * collective(cases, k, cases.expert_cut, np.ones(1), joined, np.ones(1)), 0.0)
+    sharing = collective(cases, k, cases.expert_cut, np.ones(1), joined, np.ones(1))
+    both = both + np.where(cases.ep > 1, 2 * sharing, 0.0)
     return cases.moe_layers / cases.layers * both * np.where(cases.overlap_ep > 0, k.ep_hidden, k.ep_exposed)
 
 

@@ -13,12 +13,11 @@ from danlu.planner.accelerator import GIB
 from danlu.planner.cases import Job
 from danlu.planner.coefficients import Calibration
 from danlu.planner.flops import printed_flops
-from danlu.planner.layout import Sharding
+from danlu.planner.layout import Layout, Sharding
 from danlu.planner.predict import RECOMPUTE_LADDER, Prediction, first_that_fits, interleaved, predict, predict_all
 from danlu.planner.schedule import end_to_end
-from danlu.planner.search import MICRO_BATCHES, best_layout
+from danlu.planner.search import MICRO_BATCHES, search_layouts
 from danlu.planner.table_row import ReadRow, number, read_row
-
 
 BEHIND_BEST = 1.09
 """Step time of the layouts that people run over that of the best one found here: the geometric mean, over seven sources
@@ -57,19 +56,12 @@ def row_job(row: Mapping[str, str], given: Calibration | None = None) -> tuple[J
     read = read_row(row)
     assumed = list(read.assumed)
     if read.layout is None:
-        found = best_layout(
-            read.shape,
-            read.accelerator,
-            read.precision,
-            read.software,
-            read.chips,
-            read.seq_len,
-            read.batch,
-            recompute=read.recompute,
-            given=given,
-        )
-        assumed.append(f"layout {found.layout.describe()} by search")
-        return found, read, assumed
+        start = Job(read.shape, read.accelerator, read.precision, read.software, Layout(), read.seq_len, read.batch)
+        search = search_layouts(start, read.chips, keep=1, recompute=read.recompute, given=given)
+        best = search.options[0] if search.options else search.thriftiest
+        words = "by search" if search.options else "the thriftiest, as none fits"
+        assumed.append(f"layout {best.layout.describe()}: {words}")
+        return replace(start, layout=best.layout, batch=best.batch), read, assumed
     job = _completed(read, given)
     layout = job.layout
     if read.micro_open:

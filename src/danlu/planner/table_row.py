@@ -10,12 +10,15 @@ from danlu.planner.accelerator import GIB, Accelerator, accelerator
 from danlu.planner.layout import Layout, Recompute, Sharding
 from danlu.planner.models import lookup
 from danlu.planner.precision import Precision, parse_precision
+from danlu.planner.schedule import LARGEST_BATCH
 from danlu.planner.shape import Experts, ModelShape, dense_shape
 from danlu.planner.software import Software, software_for
 
 DEFAULT_SEQ_LEN = 4096
 TOKENS_PER_CHIP = 65536
-"""Tokens a chip and step where a row gives no batch."""
+"""Tokens a chip and step where a row gives no batch, up to `LARGEST_BATCH` on all."""
+LEAST_TOKENS_PER_CHIP = 4096
+"""Tokens a chip and step that even the largest batch leaves."""
 
 Row = Mapping[str, str]
 
@@ -83,7 +86,8 @@ def read_row(row: Row) -> ReadRow:
         batch = max(1, round(tokens / seq_len))
     if batch is None:
         replica = layout.dp * layout.micro_batch if layout else 1
-        batch = max(1, round(TOKENS_PER_CHIP * chips / seq_len / replica)) * replica
+        tokens = min(TOKENS_PER_CHIP * chips, max(LARGEST_BATCH, LEAST_TOKENS_PER_CHIP * chips))
+        batch = max(1, round(tokens / seq_len / replica)) * replica
         assumed.append(f"batch {batch} sequences")
         unsure = True
     is_open = not (row.get("sharding") or "").strip()
@@ -196,7 +200,7 @@ def _with_experts(shape: ModelShape, total: float | None, active: float | None, 
     one = shape.layers * shape.ffn_params(shape.ffn)
     rest = shape.params() - one
     used = max(1, round((active * 1e9 - rest) / one))
-    count = max(used, round((total * 1e9 - rest) / one))
+    count = max(used, _even(round((total * 1e9 - rest) / one)))
     assumed.append(f"{count} experts of which {used} are active")
     return replace(shape, moe=Experts(count=count, active=used, ffn=shape.ffn))
 
@@ -206,8 +210,14 @@ def _mixture(name: str, total: float, active: float) -> ModelShape:
     dense = dense_shape(active, name=name)
     width = max(64, dense.ffn // 8)
     each = dense.layers * dense.ffn_params(width)
-    count = max(8, round((total - active) / each) + 8)
+    count = max(8, 8 * round(((total - active) / each + 8) / 8))
     return replace(dense, moe=Experts(count=count, active=8, ffn=width))
+
+
+def _even(count: int) -> int:
+    """The number of experts that rounded parameters leave open: the multiple of 8 within 3%, if there is one."""
+    near = 8 * round(count / 8)
+    return near if near and abs(near - count) <= 0.03 * count else count
 
 
 def _layout(
@@ -265,20 +275,20 @@ def _sharding(row: Row, software: Software, dp: int) -> tuple[Sharding, int]:
 
 
 def number(row: Row, name: str) -> float | None:
-    """A number of a row; None where the field is empty or says n/a.
+    """A number of a row, such as `64`, `1,024`, `4M` or `38 (estimated)`; None where it is empty or says n/a.
 
     Raises:
         DanluError: the field holds something else.
     """
-    text = (row.get(name) or "").strip()
-    if not text:
+    text = (row.get(name) or "").strip().lstrip("~≈").strip()
+    if not text or re.fullmatch(r"n/?a\b.*|none|null|nan|unknown|oom|-+|\?+", text, re.IGNORECASE):
         return None
-    found = re.match(r"[-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?", text)
-    if not found:
-        if re.match(r"n/?a\b|none|-$|\?", text, re.IGNORECASE):
-            return None
+    found = re.match(r"[-+]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.?\d+(?:[eE][-+]?\d+)?)(?:[kKMBT](?![a-zA-Z]))?", text)
+    if not found or re.match(r"[\w,.]", text[found.end() :]):
         raise DanluError(f"{name} is '{text}', which is no number.", "Correct the row.")
-    return float(found[0])
+    digits = found[0].replace(",", "")
+    scale = {"k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}.get(digits[-1], 1.0)
+    return float(digits.rstrip("kKMBT")) * scale
 
 
 def _whole(row: Row, name: str) -> int | None:

@@ -120,7 +120,7 @@ def all_chips() -> tuple[Chip, ...]:
 
 
 def find_chip(name: str, chips: Sequence[Chip] | None = None) -> Chip:
-    """The chip that a name means, whatever its case, spaces and hyphens.
+    """The chip that a name means, whatever its case, spaces and hyphens, the order of its words and its maker's name.
 
     Args:
         chips: where to look; the catalogue by default.
@@ -133,6 +133,16 @@ def find_chip(name: str, chips: Sequence[Chip] | None = None) -> Chip:
     key = _key(name)
     if key in names:
         return names[key]
+    by_words = {_words(each): chip for chip in chips for each in (chip.name, *chip.aliases)}
+    slice_of = re.fullmatch(
+        r"\s*(?:cloud\s+)?((?:tpu[\s-]*)?v\d+[a-z]*)-\d+\s*", name, re.IGNORECASE
+    )  # v5p-128: its chips
+    words = _words(slice_of[1] if slice_of else name)
+    if words in by_words:
+        return by_words[words]
+    bare = _key(" ".join(word for word in re.findall(r"\w+", name) if word.lower() not in _UNNEEDED))
+    if bare in names:
+        return names[bare]
     near = [names[each] for each in difflib.get_close_matches(key, names, n=6, cutoff=0.5)]
     near += [chip for each, chip in names.items() if key and key in each]
     nearest = list(dict.fromkeys(chip.name for chip in near))[:4]
@@ -281,6 +291,30 @@ def _prices(rows: Iterable[Mapping[str, str]]) -> dict[str, tuple[Price, ...]]:
 
 def _by_date(prices: Iterable[Price]) -> tuple[Price, ...]:
     return tuple(sorted(prices, key=lambda price: price.date))
+
+
+_UNNEEDED = {
+    "nvidia",
+    "amd",
+    "intel",
+    "google",
+    "huawei",
+    "aws",
+    "cloud",
+    "gpu",
+    "npu",
+    "accelerator",
+    "tpu",
+    "hbm2",
+    "hbm2e",
+    "hbm3",
+    "hbm3e",
+}
+
+
+def _words(name: str) -> frozenset[str]:
+    """What a name says of a chip: its words without the maker's and the kind of device."""
+    return frozenset(re.findall(r"[a-z0-9]+", name.lower())) - _UNNEEDED
 
 
 def _key(name: str) -> str:
