@@ -37,8 +37,8 @@ class Arguments:
     """Tokens to be served over the model's life: more of them favour a smaller model, trained longer."""
     days: float | None = None
     """Wall time to aim at, backwards, where neither chips nor time are given (30)."""
-    seq_len: int = 4096
-    """Tokens a sequence."""
+    seq_len: int | None = None
+    """Tokens a sequence; by default 4096, or fewer where the model has learned positions for fewer."""
     batch_tokens: str | None = None
     """Tokens a step; by default the usual batch of so much compute."""
     precision: str = "bf16"
@@ -61,6 +61,10 @@ class Arguments:
     """Sequences of one forward pass."""
     recompute: str | None = None
     """none, selective or full; by default as little as fits."""
+    tflops: float | None = None
+    """Sustained TFLOP/s of one chip over the whole run (6 N FLOPs a token), measured or quoted; not the model's own."""
+    usd_per_hour: float | None = None
+    """Rent of one chip, in place of the catalogue's offers."""
     region: str | None = None
     """Plan with what this region (cn, us, eu, ...) can buy on --date as well, training and inference judged apart."""
     date: str | None = None

@@ -33,7 +33,9 @@ def show(found: Outcome) -> None:
             f"{one.tokens_per_chip_second:,.0f} tokens/s a chip, {one.token_seconds * 1e3:.1f} ms a token, first token "
             f"after {one.prefill_seconds:.2g} s ({one.prompt} + {one.context - one.prompt} tokens, 16-bit weights)"
         )
-    if len(found.plan.front) > 1 or found.counts:
+    elif found.serving_why_not:
+        _say(f"serving   {found.serving_why_not}")
+    if found.request.tflops is None and (len(found.plan.front) > 1 or found.counts):
         _show_front(found)
     if found.compared:
         _show_compared("the same on other chips", found.compared)
@@ -98,7 +100,7 @@ def _show_plan(plan: Plan) -> None:
     tried = f" (the fastest of {plan.search.fitting:,} that fit)" if plan.search else " (given)"
     _say(f"layout    {job.layout.describe()}, {job.batch:,} sequences a step{tried}")
     _say(
-        f"step      {step.seconds:.3g} s (80%: {step.low:.3g} to {step.high:.3g}), {step.tokens_per_second:,.0f}"
+        f"step      {step.seconds:.3g} s ({_between(step.low, step.high)}), {step.tokens_per_second:,.0f}"
         f" tokens/s, {step.flops_per_chip / 1e12:.0f} TFLOP/s a chip, MFU {step.mfu:.0%}"
     )
     for name, seconds in sorted(step.terms.items(), key=lambda item: -item[1]):
@@ -111,9 +113,10 @@ def _show_plan(plan: Plan) -> None:
         f"memory    {step.memory_bytes / GIB:.1f} of {job.accelerator.memory_bytes / GIB:.0f} GiB a chip:"
         f" {step.verdict} ({parts})"
     )
+    days = "as given" if step.low == step.high else f"80%: {format_seconds(plan.wall.low)} to"
+    days += "" if step.low == step.high else f" {format_seconds(plan.wall.high)}"
     _say(
-        f"run       {format_seconds(run.wall_seconds)} (80%: {format_seconds(plan.wall.low)} to"
-        f" {format_seconds(plan.wall.high)}), {format_count(plan.chip_hours.mid)} chip-hours,"
+        f"run       {format_seconds(run.wall_seconds)} ({days}), {format_count(plan.chip_hours.mid)} chip-hours,"
         f" goodput {run.goodput:.1%};"
         f" {run.failures:.1f} failures expected, a checkpoint every {format_seconds(run.checkpoint_interval)}"
     )
@@ -121,11 +124,26 @@ def _show_plan(plan: Plan) -> None:
     money = [f"rent {_usd(costs.rent)}" if costs.rent else "", f"own {_usd(costs.owning)}" if costs.owning else ""]
     if costs.energy_kwh and costs.carbon_tonnes:
         energy, carbon = costs.energy_kwh, costs.carbon_tonnes
-        money.append(f"{energy.mid / 1e3:,.0f} MWh ({energy.low / 1e3:,.0f} to {energy.high / 1e3:,.0f})")
-        money.append(f"{carbon.mid:,.0f} t CO2e ({carbon.low:,.0f} to {carbon.high:,.0f})")
+        money.append(_either(energy, 1e4, "kWh", "MWh"))
+        money.append(_either(carbon.times(1e3), 1e4, "kg CO2e", "t CO2e"))
     _say(f"cost      {'; '.join(word for word in money if word)}  [prices of {plan.on}]")
     split = plan.split
-    _say(f"loss      {split.loss:.3f} (80%: {split.low:.3f} to {split.high:.3f}), by {plan.law.source}")
+    counted = ", with the active parameters" if shape.moe else ""
+    _say(f"loss      {split.loss:.3f} (80%: {split.low:.3f} to {split.high:.3f}), by {plan.law.source}{counted}")
+
+
+def _between(low: float, high: float) -> str:
+    return "as given" if low == high else f"80%: {low:.3g} to {high:.3g}"
+
+
+def _either(found: Range, large: float, unit: str, thousands: str) -> str:
+    """A range in its unit, or in thousands of it from a size on."""
+    scale, name = (1e3, thousands) if found.mid >= large else (1.0, unit)
+    low, mid, high = (
+        f"{value / scale:,.3g}" if value < 100 * scale else f"{value / scale:,.0f}"
+        for value in (found.low, found.mid, found.high)
+    )
+    return f"{mid} {name} ({low} to {high})"
 
 
 def _usd(found: Range) -> str:

@@ -20,8 +20,8 @@ from danlu.planner.table import BEHIND_BEST, row_job
 from danlu.planner.table_row import number
 
 LEAST_UNFAMILIAR = 0.087
-"""Least spread (in logs) of a chip that no fit saw: what leaving out the V100, the B200, the TPU v5e and the Ascend 910B
-in turn gives for the one source of each (-0.08, 0.09, 0.03, 0.12)."""
+"""Least spread (in logs) of a chip that no fit saw: the root mean square of what leaving out the V100, the B200, the
+TPU v5e and the Ascend 910B in turn gives for the one source of each (-0.08, 0.09, 0.03, 0.12)."""
 Chosen = NDArray[np.bool_]
 
 HUBER = 0.1

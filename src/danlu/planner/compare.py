@@ -64,20 +64,20 @@ def compare(
     found = []
     for chip in chips:
         try:
-            found.append(Compared(chip, make(chip), best_serving(shape, chip, setting), ""))
+            found.append(Compared(chip, make(chip), best_serving(shape, chip, setting)[0], ""))
         except DanluError as error:
-            found.append(Compared(chip, None, best_serving(shape, chip, setting), f"{error.cause} {error.remedy}"))
+            found.append(Compared(chip, None, best_serving(shape, chip, setting)[0], f"{error.cause} {error.remedy}"))
     return tuple(found)
 
 
-def best_serving(shape: ModelShape, chip: Chip, setting: Setting) -> Serving | None:
-    """The instance with the most throughput a chip; None where a figure is missing or the model does not fit."""
+def best_serving(shape: ModelShape, chip: Chip, setting: Setting) -> tuple[Serving | None, str]:
+    """The instance with the most throughput a chip; where a figure is missing or the model does not fit, why not."""
     try:
         alone = chip.domain_size is None or chip.domain_size.value <= 1
         machine = accelerator(chip, usable_precision(chip, setting.precision), alone=alone, link_out=float("inf"))
-        return serving_options(shape, machine)[-1]
-    except DanluError:
-        return None
+        return serving_options(shape, machine)[-1], ""
+    except DanluError as error:
+        return None, f"{error.cause} {error.remedy}"
 
 
 def ban(
@@ -93,10 +93,14 @@ def ban(
     left = [chip for chip in open_chips(region, on, "training", known) if _trains(chip)]
     left.sort(key=lambda chip: -_wide(chip))
     serves = [chip for chip in open_chips(region, on, "inference", known) if chip.bandwidth and chip.memory_bytes]
-    served = [(chip, best_serving(shape, chip, setting)) for chip in serves]
+    served = [(chip, best_serving(shape, chip, setting)[0]) for chip in serves]
     able = [(chip, one) for chip, one in served if one is not None]
     able.sort(key=lambda pair: -pair[1].tokens_per_chip_second)
-    plans = compare(left[:MOST_ALTERNATIVES], make, shape, setting)
+    plans: list[Compared] = []
+    for chip in left:
+        if sum(each.plan is not None for each in plans) == MOST_ALTERNATIVES:
+            break
+        plans += compare([chip], make, shape, setting)
     ranked = sorted(plans, key=lambda each: each.plan.run.wall_seconds if each.plan else float("inf"))
     return Ban(
         region,

@@ -13,6 +13,8 @@ from danlu.planner.dates import first_day
 from danlu.planner.energy import Site, energy_kwh
 from danlu.planner.ranges import Range, quantile
 
+GIVEN_RENT = "given with --usd-per-hour"
+"""Source of a rent that the user names: exact, and the only one."""
 _WINDOW = 365
 """Days before a date within which an offer speaks for it."""
 _FEW = 3
@@ -222,7 +224,7 @@ def _quote(offers: Sequence[Price], on: date) -> Quote:
     values = [price.usd for price in kept]
     low, mid, high = (quantile(values, share) for share in _SPREAD)
     few: tuple[str, ...] = ()
-    if len(kept) < _FEW:
+    if len(kept) < _FEW and kept[0].source != GIVEN_RENT:
         factor = typical_spread()
         low, high = min(low, mid / factor), max(high, mid * factor)
         few = (f"few offers: widened to a factor of {factor:.2f}, the spread of chips with many",)
@@ -231,6 +233,8 @@ def _quote(offers: Sequence[Price], on: date) -> Quote:
     who = sorted({price.provider for price in kept if price.provider})
     names = f" ({', '.join(who[:4])}{' and others' if len(who) > 4 else ''})" if who else ""
     kind = "rent" if kept[0].kind != "purchase" else "price"
+    if kept[0].source == GIVEN_RENT:
+        return Quote(Range.exactly(mid, GIVEN_RENT), kept, remark)
     source = f"{kind}: {len(kept)} offer{'s' if len(kept) > 1 else ''} of {when}{names}"
     return Quote(Range(low, mid, high, (source, *few)), kept, remark)
 

@@ -15,10 +15,10 @@ from danlu.planner.loss import REPLICATION, LossLaw, Split, at
 from danlu.planner.money import owning_cost, rent_cost
 from danlu.planner.plan_ledger import plan_ledger
 from danlu.planner.precision import Precision
-from danlu.planner.predict import Prediction, least_recompute, predict
+from danlu.planner.predict import Prediction, at_rate, least_recompute, predict
 from danlu.planner.ranges import Range
-from danlu.planner.schedule import LARGEST_BATCH, EndToEnd, Operations, end_to_end
-from danlu.planner.search import Option, Search, cannot_fit, search_layouts
+from danlu.planner.schedule import LARGEST_BATCH, EndToEnd, Operations, end_to_end, without_stops
+from danlu.planner.search import MOST_CHIPS, Option, Search, cannot_fit, search_layouts
 from danlu.planner.shape import ModelShape
 from danlu.planner.software import Software, software_for
 
@@ -47,6 +47,9 @@ class Setting:
     """Tokens to be served over the model's life."""
     link_out: float | None = None
     """Bytes/s between nodes for one chip, in place of the catalogue's."""
+    tflops: float | None = None
+    """Sustained TFLOP/s of one chip over the whole run, 6 FLOPs a parameter and token counted: a measured or quoted
+    rate in place of the step-time model and of the stops."""
 
 
 @dataclass(frozen=True)
@@ -107,12 +110,26 @@ def make_plan(shape: ModelShape, chip: Chip, chips: int, tokens: float, setting:
     """
     if chips < 1:
         raise DanluError(f"{chips} chips are none.", "Give --count 1 or more.")
+    if chips > MOST_CHIPS:
+        raise DanluError(
+            f"the plan asks for {chips:,} x {chip.name}; no cluster has more than a million chips.",
+            "Give a smaller --count or budget, or more --days.",
+        )
+    if shape.positions and setting.seq_len > shape.positions:
+        raise DanluError(
+            f"{shape.name} has learned positions for {shape.positions} tokens, not {setting.seq_len}.",
+            f"Give --seq-len {shape.positions} or less.",
+        )
     precision = setting.precision
     machine = accelerator(chip, precision, alone=chips == 1, link_out=setting.link_out or _unneeded(chip, chips))
     software = software_for(setting.framework, chip.vendor, chip.released, precision.name)
     job, search = _spread(shape, machine, software, chips, tokens, setting)
     step = predict(job)
-    run = end_to_end(step, tokens, setting.operations)
+    if setting.tflops is not None:
+        step = at_rate(step, setting.tflops)
+        run = without_stops(end_to_end(step, tokens, setting.operations))
+    else:
+        run = end_to_end(step, tokens, setting.operations)
     scale = Range(step.low / step.seconds, 1.0, step.high / step.seconds, ("80% interval of the step time",))
     wall = scale.times(run.wall_seconds)
     hours = scale.times(run.chip_hours)
@@ -128,6 +145,7 @@ def make_plan(shape: ModelShape, chip: Chip, chips: int, tokens: float, setting:
         split,
         setting.law,
         setting.operations,
+        setting.tflops,
     )
     return Plan(shape, chip, step, search, run, wall, hours, costs, split, setting.law, setting.on, ledger)
 

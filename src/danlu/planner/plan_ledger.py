@@ -21,16 +21,18 @@ def plan_ledger(
     split: Split,
     law: LossLaw,
     operations: Operations,
+    tflops: float | None = None,
 ) -> Ledger:
     """Note every figure of a plan.
 
     Args:
         money: ranges by name (rent, owning, energy, carbon); None where unknown.
+        tflops: the rate of one chip, where it was given.
     """
     book = Ledger()
     _inputs(book, shape, chip, step, run)
     _model(book, shape, step)
-    _step(book, step)
+    _step(book, step, tflops)
     _memory(book, step)
     _run(book, run, operations)
     _money(book, hours, money)
@@ -91,18 +93,23 @@ def _model(book: Ledger, shape: ModelShape, step: Prediction) -> None:
     )
 
 
-def _step(book: Ledger, step: Prediction) -> None:
+def _step(book: Ledger, step: Prediction, tflops: float | None) -> None:
     layout = ("tp", "pp", "vpp", "dp", "cp", "ep", "micro_batch", "sharding")
     shape = ("layers", "hidden", "heads", "kv_heads", "ffn", "vocab", "sequence length", "batch")
     machine = [name for name in ("memory bandwidth", "links inside a domain", "links between domains") if name in book]
     rates = ("rate of 16-bit products", "rate of products of the linear layers")
     fitted = [entry.name for entry in book.entries if entry.name.startswith("coefficient ")]
+    how, by = "step-time model (planner/step.py)", []
+    if tflops is not None:
+        book.leaf("rate of a chip over the run", tflops, "TFLOP/s", "given", "--tflops, 6 x active parameters a token")
+        how, by = "step-time model, scaled to the given rate", ["rate of a chip over the run"]
     for name, seconds in step.terms.items():
         book.computed(
             f"step: {name}",
             seconds,
             "s",
-            "step-time model (planner/step.py)",
+            how,
+            *by,
             *shape,
             *layout,
             *rates,

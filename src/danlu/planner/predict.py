@@ -126,6 +126,14 @@ def _prediction(job: Job, index: int, time: Step, need: Memory, enough: bool, in
     )
 
 
+def at_rate(found: Prediction, tflops: float) -> Prediction:
+    """The prediction with its step time and parts scaled to a given rate of one chip (6 N FLOPs a token)."""
+    flops = 6 * found.job.shape.params("active") * found.tokens
+    seconds = flops / (tflops * 1e12 * found.job.layout.chips)
+    terms = {name: part * seconds / found.seconds for name, part in found.terms.items()}
+    return replace(found, seconds=seconds, low=seconds, high=seconds, terms=terms)
+
+
 RECOMPUTE_LADDER: tuple[tuple[Recompute, float], ...] = (
     ("none", 1.0),
     ("selective", 1.0),

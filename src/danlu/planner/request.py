@@ -7,19 +7,23 @@ from typing import Any, cast
 
 from danlu.common.errors import DanluError
 from danlu.hardware.catalogue import Chip, find_chip, load_user_chips
+from danlu.hardware.catalogue.chip import Price
 from danlu.planner.backward import Answer, Wish, chip_of, plan_backwards, scaled
 from danlu.planner.cases import Job
 from danlu.planner.compare import Ban, Compared, ban, best_serving, compare, usable_precision
 from danlu.planner.layout import RECOMPUTE, Layout, Recompute, Sharding
 from danlu.planner.loss import LossLaw
 from danlu.planner.models import model_shape
-from danlu.planner.money import rent
+from danlu.planner.money import GIVEN_RENT, rent
 from danlu.planner.plan import Plan, Setting, make_plan
 from danlu.planner.plan_json import answer_json, ban_json, compared_json, plan_json, serving_json
 from danlu.planner.precision import parse_precision
 from danlu.planner.search import Scaled, front_over_counts
 from danlu.planner.serving import Serving
 from danlu.planner.units import parse_budget, parse_tokens
+
+SEQ_LEN = 4096
+"""Tokens a sequence where nothing is said."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Request:
     tokens_available: str | None = None
     serve: str | None = None
     days: float | None = None
-    seq_len: int = 4096
+    seq_len: int | None = None
     batch_tokens: str | None = None
     precision: str = "bf16"
     framework: str = ""
@@ -47,6 +51,8 @@ class Request:
     zero: int | None = None
     micro_batch: int | None = None
     recompute: str | None = None
+    tflops: float | None = None
+    usd_per_hour: float | None = None
     region: str | None = None
     on: date | None = None
     """Day of prices and rules; today by default."""
@@ -68,6 +74,8 @@ class Outcome:
     """By chip, where several were asked for."""
     ban: Ban | None
     serving: Serving | None
+    serving_why_not: str
+    """Why there is no instance; empty where there is one."""
     counts: tuple[Scaled, ...]
     """The front of time, memory and number of chips, from half to double the chips."""
 
@@ -109,12 +117,18 @@ def answer_request(request: Request, law: LossLaw) -> Outcome:
         return same(chip)
 
     others = [find_chip(name, known) for name in names]
+    if len(others) > 1 and (request.tflops or request.usd_per_hour):
+        raise DanluError(
+            "--tflops and --usd-per-hour are figures of one chip, and several are compared.",
+            "Give one --chip, or put the prices into a TOML file (--chips FILE).",
+        )
     compared = compare(others, again, plan.shape, setting) if len(others) > 1 else ()
     found_ban = None
     if request.region:
         asked = others or [plan.chip]
         on = request.on or date.today()
         found_ban = ban(asked, request.region, on, same, plan.shape, setting, known)
+    served, why_not = best_serving(plan.shape, plan.chip, setting)
     return Outcome(
         request=request,
         plan=plan,
@@ -123,7 +137,8 @@ def answer_request(request: Request, law: LossLaw) -> Outcome:
         double=both[1],
         compared=compared,
         ban=found_ban,
-        serving=best_serving(plan.shape, plan.chip, setting),
+        serving=served,
+        serving_why_not=why_not,
         counts=_counts(plan),
     )
 
@@ -137,6 +152,7 @@ def outcome_json(found: Outcome) -> dict[str, Any]:
     result["compared"] = [compared_json(each) for each in found.compared]
     result["ban"] = ban_json(found.ban) if found.ban else None
     result["serving"] = serving_json(found.serving) if found.serving else None
+    result["serving_why_not"] = found.serving_why_not or None
     result["counts"] = [
         {
             "chips": each.chips,
@@ -155,10 +171,13 @@ def _setting(request: Request, law: LossLaw) -> Setting:
         if request.recompute not in RECOMPUTE:
             raise DanluError(f"there is no recompute '{request.recompute}'.", f"It is {', '.join(RECOMPUTE)}.")
         recompute = request.recompute
-    if request.seq_len < 1:
-        raise DanluError(f"--seq-len is {request.seq_len}.", "Give a number above 0.")
+    positive = (("--seq-len", request.seq_len), ("--tflops", request.tflops), ("--usd-per-hour", request.usd_per_hour))
+    for flag, value in positive:
+        if value is not None and not 0 < value < float("inf"):
+            raise DanluError(f"{flag} is {value:g}.", "Give a number above 0.")
     return Setting(
-        seq_len=request.seq_len,
+        seq_len=request.seq_len or _usual_length(request),
+        tflops=request.tflops,
         precision=parse_precision(request.precision),
         framework=request.framework,
         batch_tokens=parse_tokens(request.batch_tokens) if request.batch_tokens else None,
@@ -168,6 +187,21 @@ def _setting(request: Request, law: LossLaw) -> Setting:
         unique=parse_tokens(request.tokens_available) if request.tokens_available else None,
         served=parse_tokens(request.serve) if request.serve else 0.0,
     )
+
+
+def _usual_length(request: Request) -> int:
+    """4096 tokens, or as many as the model has learned positions for."""
+    positions = model_shape(request.model).positions if request.model else 0
+    return min(positions, SEQ_LEN) if positions else SEQ_LEN
+
+
+def _priced(chip: Chip, request: Request) -> Chip:
+    """The chip with the rent that was given, in place of the catalogue's offers."""
+    if request.usd_per_hour is None:
+        return chip
+    on = (request.on or date.today()).isoformat()
+    given = Price("rent", request.usd_per_hour, on, chip.name, "", GIVEN_RENT)
+    return replace(chip, prices=(*(price for price in chip.prices if not price.kind.startswith("rent")), given))
 
 
 def _for(chip: Chip, setting: Setting) -> Setting:
@@ -181,7 +215,7 @@ def _wish(request: Request, name: str | None, known: tuple[Chip, ...] | None) ->
             "A budget decides the tokens; the text that there is goes into --tokens-available.",
         )
     budget = parse_budget(request.budget) if request.budget else None
-    chip = chip_of(budget, name, known)
+    chip = _priced(chip_of(budget, name, known), request)
     if budget and budget.kind == "usd":
         rent(chip, request.on or date.today())  # a missing price is said before anything else
     if budget and budget.count and request.count and budget.count != request.count:
@@ -215,7 +249,7 @@ def _forwards(request: Request, names: list[str], known: tuple[Chip, ...] | None
     assert request.model
     assert request.tokens
     assert request.count is not None
-    shape, chip = model_shape(request.model), find_chip(names[0], known)
+    shape, chip = model_shape(request.model), _priced(find_chip(names[0], known), request)
     setting = replace(_for(chip, setting), layout=_layout(request))
     return make_plan(shape, chip, request.count, parse_tokens(request.tokens), setting)
 

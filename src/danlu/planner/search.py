@@ -16,6 +16,8 @@ from danlu.planner.shape import ModelShape
 from danlu.planner.step import step
 
 MICRO_BATCHES = (1, 2, 4, 8, 16)
+MOST_CHIPS = 1_000_000
+"""Chips of the largest cluster that is looked at."""
 LONG_SEQUENCE = 16384
 """From this length on context parallelism is tried."""
 BATCH_SLACK = 0.25
@@ -134,16 +136,16 @@ def front_over_counts(job: Job, counts: Sequence[int], given: Calibration | None
 def cannot_fit(job: Job, chips: int, found: Search, given: Calibration | None = None) -> DanluError:
     """Why nothing fits, and how many chips would do."""
     most = (given or calibration()).memory.usable * job.accelerator.memory_bytes
-    more = chips
-    while more < 1_000_000:
+    more, enough = chips, 0
+    while not enough and 2 * more <= MOST_CHIPS:
         more *= 2
         wider = replace(job, batch=max(job.batch, more))
-        if search_layouts(wider, more, keep=1, given=given).options:
-            break
+        enough = more if search_layouts(wider, more, keep=1, given=given).options else 0
+    would = f"It fits on {enough:,} of these chips; or take" if enough else "No number of these chips holds it: take"
     return DanluError(
-        f"{job.shape.name} does not fit on {chips} x {job.accelerator.name}: the thriftiest layout needs"
+        f"{job.shape.name} does not fit on {chips:,} x {job.accelerator.name}: the thriftiest layout needs"
         f" {found.thriftiest.memory_bytes / GIB:.0f} GiB a chip and {most / GIB:.0f} GiB can be filled.",
-        f"It fits on {more} of these chips; or take chips with more memory, a smaller model, or shorter sequences.",
+        f"{would} chips with more memory, a smaller model, or shorter sequences.",
     )
 
 
@@ -176,7 +178,8 @@ def _grid(job: Job, chips: int, only: Recompute | None) -> dict[str, Array]:
     grid = {name: whole[:, column] for column, name in enumerate(names)}
     # Weights are gathered for each micro-batch with full sharding, which a pipeline would repeat on every stage.
     sensible = (grid["sharding"] < 3) | (grid["pp"] == 1)
-    sensible &= (grid["sharding"] > 0) | (grid["dp"] * grid["cp"] == 1) | (shape.params() < 2e9)
+    alone = grid["dp"] * grid["cp"] == 1
+    sensible &= np.where(alone, grid["sharding"] == 0, (grid["sharding"] > 0) | (shape.params() < 2e9))
     grid = {name: values[sensible] for name, values in grid.items()}
     grid["shard_group"] = grid["dp"]
     grid["expert_cut"] = np.where(grid["ep"] > 1, 1.0, grid["tp"])
