@@ -219,8 +219,8 @@ def _check(config: RewardLearningConfig, begin: Begin, queries: Sequence[Query],
         raise DanluError("there are no prompts to learn from.", "Give a file of prompts.")
     if begin.pad in begin.stop:
         raise DanluError(
-            f"the padding token (id {begin.pad}) is an end token too: a policy that sees ends as padding never learns to"
-            " stop.",
+            f"the padding token (id {begin.pad}) is an end token too: a policy that takes ends for padding never learns"
+            " to stop.",
             "Use a tokenizer with a padding token of its own.",
         )
     size = engine.world.size
