@@ -242,6 +242,7 @@ class Engine:
             self._reading.remove(reading)
             self.stats.cancelled += 1
             self._open -= 1
+        self.stats.reading = len(self._reading)
         dropped = [row for row in self._rows if row.ticket.cancelled]
         if dropped:
             gone = len({id(row.ticket) for row in dropped})

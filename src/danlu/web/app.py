@@ -13,6 +13,7 @@ from danlu.web import chat, label, pages, runs, signin
 from danlu.web.generating import Bridge
 from danlu.web.guard import Guard
 from danlu.web.services import Services
+from danlu.web.v1 import api
 
 
 def create_app(services: Services) -> Starlette:
@@ -29,7 +30,7 @@ def create_app(services: Services) -> Starlette:
             services.close()
 
     app = Starlette(
-        routes=[*signin.routes(), *chat.routes(), *label.routes(), *runs.routes(), *pages.routes()],
+        routes=[*signin.routes(), *chat.routes(), *label.routes(), *runs.routes(), *api.routes(), *pages.routes()],
         middleware=[Middleware(Guard, config=services.config)],
         exception_handlers={HTTPException: _refuse},
         lifespan=lifespan,

@@ -186,10 +186,10 @@ async def _reply(request: Request) -> Response:
         first: float | None = None
         yield event({"type": "start", "id": asked.id, "model": model.name, "prompt_tokens": len(tokens)})
         try:
-            async with generate(services.bridge, model, asking) as stream:
+            async with generate(services.bridge, model, [asking]) as stream:
                 async for events in stream.batches():
                     piece = ""
-                    for each in events:
+                    for _, each in events:
                         if isinstance(each, Failed):
                             raise DanluError(f"the model failed: {each.reason}.", "Try again.")
                         if isinstance(each, Drawn):

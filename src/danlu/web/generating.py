@@ -5,7 +5,7 @@ import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from danlu.common.errors import DanluError
 from danlu.generation.requests import Drawn, Event, Failed, Request
@@ -14,6 +14,8 @@ from danlu.web.served import Loaded, ServedModel
 if TYPE_CHECKING:
     from danlu.generation.engine import Ticket
 
+Queue: TypeAlias = "asyncio.Queue[tuple[int, Sequence[Event]]]"
+
 
 class Bridge:
     """Hands events over to the server's thread, all of a step's at once."""
@@ -21,9 +23,9 @@ class Bridge:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()
-        self._pending: list[tuple[asyncio.Queue[Sequence[Event]], Sequence[Event]]] = []
+        self._pending: list[tuple[Queue, tuple[int, Sequence[Event]]]] = []
 
-    def post(self, queue: "asyncio.Queue[Sequence[Event]]", events: Sequence[Event]) -> None:
+    def post(self, queue: Queue, events: tuple[int, Sequence[Event]]) -> None:
         """Called in the engine's thread."""
         with self._lock:
             self._pending.append((queue, events))
@@ -61,40 +63,48 @@ async def ready(model: ServedModel) -> Loaded:
 
 
 class Stream:
-    """A request under way."""
+    """Requests under way."""
 
-    def __init__(self, queue: "asyncio.Queue[Sequence[Event]]", ticket: "Ticket") -> None:
-        self._queue, self._ticket = queue, ticket
+    def __init__(self, queue: Queue, tickets: "Sequence[Ticket]") -> None:
+        self._queue, self._tickets = queue, tickets
 
     @property
     def cached_tokens(self) -> int:
-        """Tokens of the prompt that did not have to be read again; known with the first event."""
-        return self._ticket.cached_tokens
+        """Tokens of the prompts that did not have to be read again; known with the last event."""
+        return sum(ticket.cached_tokens for ticket in self._tickets)
 
-    async def batches(self) -> AsyncIterator[list[Event]]:
-        """What has come since the last time: a reader that is slow gets more at once."""
-        ended = 0
-        while ended < self._ticket.request.n:
-            events = list(await self._queue.get())
+    async def batches(self) -> AsyncIterator[list[tuple[int, Event]]]:
+        """What has come since the last time, with the request's number; a reader that is slow gets more at once."""
+        left = sum(ticket.request.n for ticket in self._tickets)
+        while left:
+            come = [await self._queue.get()]
             while not self._queue.empty():
-                events += self._queue.get_nowait()
+                come.append(self._queue.get_nowait())
+            events = [(number, event) for number, some in come for event in some]
             yield events
-            ended += sum(isinstance(event, Drawn) and event.finish is not None for event in events)
-            if any(isinstance(event, Failed) for event in events):
+            left -= sum(isinstance(event, Drawn) and event.finish is not None for _, event in events)
+            if any(isinstance(event, Failed) for _, event in events):
                 return
 
 
 @asynccontextmanager
-async def generate(bridge: Bridge, model: ServedModel, request: Request) -> AsyncIterator[Stream]:
-    """Have a prompt continued while the block lasts: when it ends, for whatever reason, the rows are free.
+async def generate(bridge: Bridge, model: ServedModel, requests: Sequence[Request]) -> AsyncIterator[Stream]:
+    """Have prompts continued while the block lasts: when it ends, for whatever reason, the rows are free.
 
     Raises:
-        DanluError: the model cannot be loaded or cannot serve the request (`QueueFull` among them).
+        DanluError: the model cannot be loaded or cannot serve a request (`QueueFull` among them).
     """
     loaded = await ready(model)
-    queue: asyncio.Queue[Sequence[Event]] = asyncio.Queue()
-    ticket = loaded.engine.submit(request, lambda events: bridge.post(queue, events))
+    queue: Queue = asyncio.Queue()
+    tickets: list[Ticket] = []
+
+    def receiver(number: int) -> Callable[[Sequence[Event]], None]:
+        return lambda events: bridge.post(queue, (number, events))
+
     try:
-        yield Stream(queue, ticket)
+        for number, request in enumerate(requests):
+            tickets.append(loaded.engine.submit(request, receiver(number)))
+        yield Stream(queue, tickets)
     finally:
-        ticket.cancel()
+        for ticket in tickets:
+            ticket.cancel()

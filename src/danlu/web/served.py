@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from danlu.common.files import read_json
 from danlu.generation.config import SamplingConfig
-from danlu.web.template import ChatTemplate, read_template
+from danlu.web.template import ChatTemplate, served_template
 
 if TYPE_CHECKING:
     from danlu.generation.engine import Engine
@@ -56,7 +56,7 @@ class ServedModel:
         """Longest sequence (tokens)."""
         self.kind = str(config.get("model_type", ""))
         self.created = int((folder / "config.json").stat().st_mtime)
-        self.template: ChatTemplate | None = read_template(folder)
+        self.template: ChatTemplate | None = served_template(folder)
         """None: a base model, which only continues texts."""
         self.defaults = sampling_defaults(folder)
         self.loaded: Future[Loaded] = Future()

@@ -12,6 +12,7 @@ from danlu.web.database import Database
 from danlu.web.generating import Bridge
 from danlu.web.served import ServedModels
 from danlu.web.sessions import Brake, OneTimeToken, Sessions
+from danlu.web.v1.counts import Counts
 
 
 @dataclass
@@ -27,6 +28,7 @@ class Services:
     desk: Desk
     models: ServedModels
     conversations: Conversations
+    counts: Counts = field(default_factory=Counts)
     bridge: Bridge = field(init=False)
     """Made when the server starts, in its thread."""
     token_used: Callable[[], None] = lambda: None

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -51,8 +51,12 @@ class Json(JSONResponse):
 class EventStream(Response):
     """A stream of events. When the reader goes, the iterator is closed at once."""
 
-    def __init__(self, events: AsyncIterator[bytes]) -> None:
-        self._events = events
+    def __init__(self, events: AsyncIterator[bytes], closing: Callable[[], Awaitable[None]] | None = None) -> None:
+        """
+        Args:
+            closing: is awaited at the end, even of a stream that was never begun.
+        """
+        self._events, self._closing = events, closing
         self.status_code = 200
         self.background = None
         self.raw_headers = list(_HEADERS)
@@ -65,7 +69,11 @@ class EventStream(Response):
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-        await until_gone(pump(), receive)
+        try:
+            await until_gone(pump(), receive)
+        finally:
+            if self._closing is not None:
+                await self._closing()
 
 
 async def until_gone(work: Any, receive: Receive) -> Any:

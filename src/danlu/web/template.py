@@ -1,15 +1,17 @@
-"""Chat templates: the Jinja of `tokenizer_config.json` or `chat_template.jinja`, run where it can do no harm."""
+"""Prompts of conversations for any model with a chat template: to be served, it need not mark what it generates."""
 
 import datetime
-import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jinja2
+
 from danlu.common.errors import DanluError
 from danlu.common.files import read_json
+from danlu.tokens.chat import read_template, template_environment
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,10 @@ class ChatTemplate:
         Raises:
             DanluError: the template refuses the conversation (some want user and assistant to take turns).
         """
-        import jinja2
-
+        environment = template_environment()
+        environment.globals["strftime_now"] = lambda form: datetime.datetime.now().strftime(form)
         try:
-            text: str = _environment().from_string(self.text).render(
+            text: str = environment.from_string(self.text).render(
                 messages=list(messages), add_generation_prompt=True, tools=None, documents=None, **self.special
             )  # fmt: skip
         except jinja2.TemplateError as error:
@@ -74,37 +76,15 @@ class ChatTemplate:
         return ids
 
 
-def read_template(folder: Path) -> ChatTemplate | None:
+def served_template(folder: Path) -> ChatTemplate | None:
     """The chat template of a model folder; None: it has none."""
+    text = read_template(folder)
+    if text is None:
+        return None
     path = folder / "tokenizer_config.json"
     settings: Mapping[str, Any] = read_json(path) if path.is_file() else {}
-    file = folder / "chat_template.jinja"
-    found: Any = file.read_text(encoding="utf-8") if file.is_file() else settings.get("chat_template")
-    if isinstance(found, list):  # several by name, as some Hugging Face folders have
-        found = next((each["template"] for each in found if each.get("name") == "default"), None)
-    if not isinstance(found, str) or not found.strip():
-        return None
     special = {}
     for key in ("bos_token", "eos_token"):
         token = settings.get(key)
-        token = token.get("content") if isinstance(token, dict) else token
-        special[key] = token or ""
-    return ChatTemplate(found, special)
-
-
-def _environment() -> Any:
-    from jinja2.ext import loopcontrols
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    from danlu.tokens.chat import Generated
-
-    def refuse(message: str) -> None:
-        import jinja2
-
-        raise jinja2.TemplateError(message)
-
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, Generated])
-    environment.filters["tojson"] = lambda value, **options: json.dumps(value, ensure_ascii=False, **options)
-    environment.globals["raise_exception"] = refuse
-    environment.globals["strftime_now"] = lambda form: datetime.datetime.now().strftime(form)
-    return environment
+        special[key] = (token.get("content") if isinstance(token, dict) else token) or ""
+    return ChatTemplate(text, special)

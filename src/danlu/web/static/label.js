@@ -1,4 +1,179 @@
-import { element, say, session } from "./common.js";
+// The annotation page: one task at a time, the next one fetched ahead, and nothing lost that was submitted.
 
-await session();
-document.getElementById("main").append(element("h1", { textContent: say("nav.label") }));
+import { button, call, complain, element, header, keep, kept, newId, notify, say, session } from "./common.js";
+import { administration } from "./label/admin.js";
+import { helpRows, listen } from "./label/keys.js";
+import { Outbox } from "./label/outbox.js";
+import { TaskView } from "./label/task.js";
+
+const who = await session();
+document.title = `${say("nav.label")} · danlu`;
+const main = document.getElementById("main");
+const place = element("div");
+const counts = element("span", { role: "status" });
+const waiting = element("span", { className: "dim", role: "status" });
+const outbox = new Outbox(who.name, (number) => {
+  waiting.textContent = number ? say("label.waiting", { number }) : "";
+});
+let view = null;
+let ahead = null; // the promise of the next task
+let done = 0;
+const begun = performance.now();
+
+const submitButton = button(say("label.submit"), submit, { className: "main", disabled: true });
+const acts = element(
+  "div",
+  { className: "acts", role: "toolbar", ariaLabel: say("label.acts") },
+  submitButton,
+  button(say("label.skip"), skip),
+  button(say("label.undo"), undo),
+  button(say("label.keys"), help, { className: "quiet" }),
+  waiting,
+);
+const size = (by) => {
+  const scale = Math.min(1.8, Math.max(0.7, Number(kept("label-scale", "1")) + by));
+  keep("label-scale", String(scale));
+  document.documentElement.style.setProperty("--scale", String(scale));
+};
+size(0);
+document.body.prepend(header("label", who));
+main.append(
+  element("div", { className: "status" }, element("h1", { textContent: say("nav.label") }), counts, button(say("label.smaller"), () => size(-0.1), { icon: "A−", className: "quiet" }), button(say("label.larger"), () => size(0.1), { icon: "A+", className: "quiet" })),
+  place,
+);
+document.body.append(acts);
+if (who.role === "admin") main.append(await administration(who, refresh));
+listen({ submit, skip, undo, help, flag, note }, () => view);
+window.addEventListener("online", () => outbox.flush());
+outbox.flush();
+await refresh();
+
+/** The next task, without those that are on the screen or were fetched ahead. */
+async function fetchTask(besides) {
+  const query = besides.length ? `?besides=${besides.map(encodeURIComponent).join(",")}` : "";
+  return (await call("GET", `/api/label/next${query}`)).task;
+}
+
+async function refresh() {
+  if (!view) show(await fetchTask([]).catch((error) => (complain(error), null)));
+  await progress();
+}
+
+async function progress() {
+  const found = await call("GET", "/api/label/progress").catch(() => null);
+  if (!found) return;
+  const minutes = (performance.now() - begun) / 60000;
+  const pace = done > 1 ? ` · ${say("label.pace", { pace: Math.round(done / minutes * 10) / 10 })}` : "";
+  counts.textContent = say("label.counts", { mine: found.mine, left: found.left }) + pace;
+}
+
+function show(task) {
+  view?.close();
+  view = null;
+  ahead = null;
+  if (!task) {
+    place.replaceChildren(element("p", { textContent: say("label.none") }));
+    submitButton.disabled = true;
+    return;
+  }
+  const save = (text) => call("PUT", `/api/label/leases/${task.lease}/draft`, { text }).catch(complain);
+  const made = new TaskView(task, () => {
+    if (view === made) submitButton.disabled = !made.isReady;
+  }, save);
+  view = made;
+  submitButton.disabled = !made.isReady;
+  place.replaceChildren(made.node);
+  window.scrollTo(0, 0);
+  if (made.text) made.text.focus();
+  else document.activeElement?.blur?.();
+  ahead = fetchTask([task.lease]).catch(() => undefined);
+}
+
+async function next() {
+  const promised = ahead;
+  view = null;
+  let task = await promised;
+  if (task === undefined || task === null) {
+    await outbox.flush(); // what was just answered must not come again
+    task = await fetchTask([]).catch((error) => (complain(error), null));
+  }
+  show(task);
+  progress();
+}
+
+function submit() {
+  if (!view) return;
+  if (!view.isReady) {
+    notify(say(view.text ? "label.write-first" : "label.place-all"));
+    return;
+  }
+  const answered = view;
+  answered.close();
+  outbox.add("POST", "/api/label/answers", answered.answer(newId()));
+  done += 1;
+  next();
+}
+
+function skip() {
+  if (!view) return;
+  const lease = view.task.lease;
+  const reason = element("textarea", { rows: 2, required: true, ariaLabel: say("label.skip.why") });
+  ask(say("label.skip.why"), reason, () => {
+    if (!reason.value.trim()) return false;
+    outbox.add("POST", "/api/label/skips", { id: newId(), lease, reason: reason.value.trim() });
+    next();
+    return true;
+  });
+}
+
+async function undo() {
+  try {
+    await outbox.flush();
+    const current = view?.task.lease;
+    const { task } = await call("POST", "/api/label/undo", { id: newId() });
+    if (!task) return notify(say("label.undo.none"));
+    if (current) call("DELETE", `/api/label/leases/${current}`).catch(() => {});
+    const promised = await ahead;
+    if (promised) call("DELETE", `/api/label/leases/${promised.lease}`).catch(() => {});
+    show(task);
+    progress();
+    notify(say("label.undone"));
+  } catch (error) {
+    complain(error);
+  }
+}
+
+function flag() {
+  view.more.open = true;
+  view.flags.node.querySelector("input").focus();
+}
+
+function note() {
+  view.more.open = true;
+  view.note.focus();
+}
+
+function help() {
+  const rows = helpRows().map(([key, does]) => element("tr", {}, element("th", { scope: "row" }, element("kbd", { textContent: key })), element("td", { textContent: does })));
+  const dialog = element("dialog", { ariaLabel: say("label.keys") }, element("h2", { textContent: say("label.keys") }), element("table", {}, element("tbody", {}, rows)), element("form", { method: "dialog" }, element("button", { className: "main", textContent: say("close") })));
+  open(dialog);
+}
+
+function ask(title, input, accept) {
+  const confirm = button(say("label.skip"), () => accept() && dialog.close(), { className: "main" });
+  const dialog = element("dialog", { ariaLabel: title }, element("h2", { textContent: title }), input, element("p", {}, confirm, " ", button(say("cancel"), () => dialog.close())));
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing && event.keyCode !== 229) {
+      event.preventDefault();
+      confirm.click();
+    }
+  });
+  open(dialog);
+  input.focus();
+}
+
+function open(dialog) {
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}

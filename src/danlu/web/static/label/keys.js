@@ -1,0 +1,44 @@
+// The keyboard of the annotation page. Keys are dead where text is written, and while an input method composes.
+
+import { composing, say } from "../common.js";
+
+export const KEYS = ["digit", "shift", "backspace", "enter", "left", "equal", "zero", "flag", "note", "skip", "undo", "help"];
+
+/** @param actions has the functions named below; @param view gives the task on the screen, or null. */
+export function listen(actions, view) {
+  document.addEventListener("keydown", (event) => {
+    if (composing(event)) return;
+    const field = event.target.closest?.("textarea, select, input:not([type=checkbox])");
+    if (field) {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) act(event, actions.submit);
+      else if (event.key === "Escape") field.blur();
+      return;
+    }
+    if (document.querySelector("dialog[open]")) return;
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") return act(event, actions.undo);
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "?") return act(event, actions.help);
+    if (event.key === "z") return act(event, actions.undo);
+    const shown = view();
+    if (!shown) return;
+    const simple = { s: actions.skip, f: actions.flag, n: actions.note };
+    if (simple[event.key]) return act(event, simple[event.key]);
+    const onControl = event.target.closest?.("button, a, summary, input");
+    if (event.key === "Enter" && !onControl) return act(event, actions.submit);
+    if (shown.task.kind === "pair") {
+      const verdicts = { ArrowLeft: () => shown.prefer(0), ArrowRight: () => shown.prefer(1), "=": () => shown.tie(""), 0: () => shown.tie("both bad") };
+      if (verdicts[event.key]) act(event, verdicts[event.key]);
+    } else if (shown.task.kind === "rank") {
+      const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code) ?? /^([1-9])$/.exec(event.key);
+      if (digit) act(event, () => shown.place(Number(digit[1]) - 1, event.shiftKey));
+      else if (event.key === "Backspace") act(event, () => shown.back());
+    }
+  });
+}
+
+function act(event, action) {
+  event.preventDefault();
+  action();
+}
+
+export const helpRows = () => KEYS.map((key) => [say(`key.${key}`), say(`key.${key}.does`)]);

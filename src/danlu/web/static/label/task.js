@@ -1,0 +1,148 @@
+// One task on the screen: its conversation, its answers or the place to write one, and what was found wrong with them.
+
+import { button, element, formatNumber, keep, kept, say } from "../common.js";
+import { markdown, plain } from "../text.js";
+import { difference } from "./difference.js";
+import { Order } from "./order.js";
+
+export const FLAGS = ["not_an_answer", "harmful", "personal_data", "broken_prompt", "wrong_language", "cannot_judge"];
+const LETTERS = "ABCDEFGHI";
+
+export class TaskView {
+  /** @param task as the server gave it; @param changed is called when what could be submitted has changed. */
+  constructor(task, changed, saveDraft) {
+    this.task = task;
+    this.changed = changed;
+    this.order = new Order(task.completions.length);
+    this.began = performance.now();
+    this.flags = flagBoxes(say("flag.task"));
+    this.note = element("textarea", { rows: 2, id: "note", dir: "auto" });
+    const prompt = task.prompt.map((message) =>
+      element("div", { className: `message ${message.role}` }, element("h3", { className: "who", textContent: say(`role.${message.role}`) }), element("div", { className: "text", dir: "auto" }, message.role === "assistant" ? markdown(message.content) : element("div", { className: "plain" }, plain(message.content)))),
+    );
+    this.body = task.kind === "demonstrate" ? this.writing(saveDraft) : this.answers();
+    const more = element("details", { className: "more" }, element("summary", { textContent: say("label.more") }), this.flags.node, element("label", { htmlFor: "note", textContent: say("label.note") }), this.note);
+    this.more = more;
+    this.node = element("section", { className: "task" }, element("section", { ariaLabel: say("label.prompt") }, element("h2", { textContent: say("label.prompt") }), ...prompt), element("h2", { textContent: say(`label.do.${task.kind}`) }), this.body, more);
+    this.draw();
+  }
+
+  writing(saveDraft) {
+    this.text = element("textarea", { rows: 8, id: "demonstration", value: this.task.draft, dir: "auto", ariaLabel: say("label.write") });
+    this.count = element("small", { className: "dim" });
+    this.preview = element("div", { className: "text preview", dir: "auto" });
+    let saved = this.task.draft;
+    const save = () => {
+      if (this.text.value === saved) return;
+      saved = this.text.value;
+      saveDraft(saved);
+    };
+    this.timer = setInterval(save, 2000);
+    this.text.addEventListener("blur", save);
+    this.text.addEventListener("input", () => this.draw());
+    return element("div", { className: "writing" }, this.text, this.count, element("details", {}, element("summary", { textContent: say("label.preview") }), this.preview));
+  }
+
+  answers() {
+    const isPair = this.task.kind === "pair";
+    this.cards = this.task.completions.map((text, number) => {
+      const content = element("div", { className: "text", dir: "auto" });
+      const place = element("span", { className: "place" });
+      const flags = flagBoxes(say("flag.answer", { answer: name(number, isPair) }));
+      const rating = element("select", { ariaLabel: say("label.rating"), on: { change: () => this.changed() } }, element("option", { value: "", textContent: say("label.rating") }), [1, 2, 3, 4, 5, 6, 7].map((value) => element("option", { value, textContent: String(value) })));
+      const act = isPair
+        ? [button(say("label.better"), () => this.prefer(number), { className: "pick" })]
+        : [button(say("label.next"), () => this.place(number, false), { className: "pick" }), button(say("label.tie"), () => this.place(number, true)), button(say("label.remove"), () => this.take(number), { className: "quiet" })];
+      const head = element("header", {}, element("h3", { textContent: name(number, isPair) }), place, element("small", { className: "dim", textContent: say("label.length", { characters: formatNumber([...text].length, 6) }) }));
+      const card = element("article", { className: "card", id: `answer-${number}`, ariaLabel: say("label.answer", { answer: name(number, isPair) }) }, head, content, element("footer", {}, ...act, rating, element("details", {}, element("summary", { textContent: say("label.flags") }), flags.node)));
+      return { card, content, place, flags, rating, text };
+    });
+    const grid = element("div", { className: `cards ${kept("label-layout", "side")}` }, this.cards.map((each) => each.card));
+    const layout = button(say("label.layout"), () => {
+      const next = grid.classList.contains("side") ? "stack" : "side";
+      grid.className = `cards ${next}`;
+      keep("label-layout", next);
+    }, { className: "quiet" });
+    this.compare = button(say("label.difference"), () => {
+      this.compare.ariaPressed = String(this.compare.ariaPressed !== "true");
+      this.draw();
+    }, { className: "quiet", ariaPressed: "false" });
+    const verdicts = isPair ? [button(say("label.pair.tie"), () => this.tie("")), button(say("label.pair.bad"), () => this.tie("both bad"))] : [];
+    return element("div", {}, element("div", { className: "tools" }, verdicts, layout, this.compare), grid);
+  }
+
+  place(number, tied) {
+    this.order.place(number, tied);
+    this.drawAndTell();
+  }
+
+  take(number) {
+    this.order.remove(number);
+    this.drawAndTell();
+  }
+
+  back() {
+    this.order.back();
+    this.drawAndTell();
+  }
+
+  prefer(number) {
+    this.order.groups = [[number], [1 - number]];
+    this.verdict = "";
+    this.drawAndTell();
+  }
+
+  tie(verdict) {
+    this.order.groups = [[0, 1]];
+    this.verdict = verdict;
+    this.drawAndTell();
+  }
+
+  drawAndTell() {
+    this.draw();
+    this.changed();
+  }
+
+  draw() {
+    if (this.text) {
+      this.count.textContent = say("label.length", { characters: formatNumber([...this.text.value].length, 6) });
+      this.preview.replaceChildren(markdown(this.text.value));
+      this.changed();
+      return;
+    }
+    const ranks = this.order.ranks();
+    const first = this.order.groups[0]?.[0] ?? 0;
+    this.cards.forEach(({ card, content, place, text }, number) => {
+      const rank = ranks[number];
+      const tied = rank !== null && this.order.groups[rank].length > 1;
+      card.classList.toggle("placed", rank !== null);
+      place.textContent = rank === null ? say("label.unplaced") : say(tied ? "label.tied" : "label.placed", { rank: rank + 1 });
+      const pieces = this.compare.ariaPressed === "true" && number !== first ? difference(text, this.cards[first].text) : null;
+      content.classList.toggle("plain", pieces !== null);
+      content.replaceChildren(...(pieces ? pieces.map(([words, isNew]) => element(isNew ? "ins" : "span", {}, plain(words))) : [markdown(text)]));
+    });
+  }
+
+  get isReady() {
+    return this.text ? this.text.value.trim() !== "" : this.order.isWhole;
+  }
+
+  /** What is sent: see /api/label/answers. */
+  answer(id) {
+    const shared = { id, lease: this.task.lease, flags: this.flags.values(), note: [this.verdict, this.note.value].filter(Boolean).join("\n"), seconds: (performance.now() - this.began) / 1000 };
+    if (this.text) return { ...shared, response: this.text.value };
+    return { ...shared, ranks: this.order.ranks(), completion_flags: this.cards.map((each) => each.flags.values()), ratings: this.cards.map((each) => (each.rating.value ? Number(each.rating.value) : null)) };
+  }
+
+  close() {
+    clearInterval(this.timer);
+  }
+}
+
+export const name = (number, isPair) => (isPair ? LETTERS[number] : String(number + 1));
+
+function flagBoxes(title) {
+  const boxes = FLAGS.map((flag) => ({ flag, box: element("input", { type: "checkbox" }) }));
+  const node = element("fieldset", { className: "flags" }, element("legend", { textContent: title }), boxes.map(({ flag, box }) => element("label", {}, box, " ", say(`flag.${flag}`))));
+  return { node, values: () => boxes.filter(({ box }) => box.checked).map(({ flag }) => flag) };
+}
