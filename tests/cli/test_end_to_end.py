@@ -165,7 +165,7 @@ def test_export_writes_a_folder_that_reads_back(run: Path, tmp_path: Path) -> No
 
 def test_fit_forecast_and_report_read_a_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", str(run), "--json", str(tmp_path / "fit.json")]) == 0
-    assert _json(tmp_path / "fit.json")["frontier"]["parameters"]
+    assert _json(tmp_path / "fit.json")["params"]
     before = (run / "forecast.json").read_bytes()
     assert main(["forecast", str(run)]) == 0
     assert (run / "forecast.json").read_bytes() == before

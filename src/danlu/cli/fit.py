@@ -1,54 +1,117 @@
-"""`danlu fit`: a scaling law through a table of points."""
+"""`danlu fit`: scaling laws through a table of runs from anywhere."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import tyro
 
 from danlu.cli.parse import parse
-from danlu.common.progress import Progress
-from danlu.scaling.config import ForecastConfig
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Fit the laws of the loss to the points of a ladder."""
+    """Fit scaling laws to a table of runs (CSV, JSON lines or Parquet; a ladder's or a run's folder; a wandb export).
 
-    points: tyro.conf.Positional[Path]
-    """points.jsonl, or the folder of a ladder or a run that holds it."""
+    Columns are matched by name, case-insensitively, and what was taken for what is said. With --law auto the laws that
+    the columns allow are tried and weighted by how well they forecast the table's own top.
+    """
+
+    table: tyro.conf.Positional[Path]
+    """The table, or the folder of a ladder or a run that holds points.jsonl."""
+    n: str | None = None
+    """Column of parameters."""
+    d: str | None = None
+    """Column of training tokens."""
+    c: str | None = None
+    """Column of training FLOPs; reckoned as 6 N D where the table has none."""
+    loss: str | None = None
+    """Column of the loss."""
+    accuracy: str | None = None
+    """Column of the accuracy, for --law sigmoid."""
+    where: str | None = None
+    """Rows to use: a condition over the columns, such as 'C < 1e20 and subset == "hot"'."""
+    law: tuple[str, ...] = ("auto",)
+    """Laws by name, or auto."""
+    holdout: str | None = None
+    """Rows to predict and not to fit to: a condition."""
+    predict: Path | None = None
+    """Another table whose rows are predicted."""
+    cluster: str | None = None
+    """Column that says which rows are of one run; guessed from run, name or seed columns."""
     entropy: float | None = None
-    """Exact entropy of the source (nats a token), where it is known: no law goes below it."""
+    """Exact entropy of the text (nats a token), where it is known: the laws' floor E."""
+    delta: float = 1e-3
+    """Where the Huber loss of the log residuals turns from squares to absolute values."""
+    level: float = 0.95
+    """Probability of the intervals."""
+    refits: int = 1000
+    """Bootstrap refits."""
+    seed: int = 0
+    """Of the bootstrap."""
+    compute: tuple[float, ...] = ()
+    """Compute budgets (FLOPs) to divide between parameters and tokens."""
+    target: float | None = None
+    """A loss: the least compute that reaches it."""
+    distinct: float | None = None
+    """Distinct training tokens, where text is limited; with --compute."""
+    served: float = 0.0
+    """Tokens to be served after training, whose cost counts; with --compute."""
     json: Path | None = None
-    """Write the fit to this file, as fit.json of a run."""
-    forecast: Annotated[ForecastConfig, tyro.conf.arg(name="")] = field(default_factory=ForecastConfig)
+    """Write everything, unrounded, to this file."""
+    html: Path | None = None
+    """Write a page with pictures to this file."""
 
 
 def main(words: list[str]) -> None:
     """Run the verb."""
     arguments = parse(Arguments, words, "fit")
-    from danlu.scaling.ladder_fit import fit_points, write_fit
-    from danlu.scaling.points import read_points
+    from danlu.cli.fit_view import view
+    from danlu.common.files import write_atomic, write_json
+    from danlu.scaling.analysis import fit, predict_table
+    from danlu.scaling.decisions import allocate, cheapest
+    from danlu.scaling.fit_record import fit_record
 
-    report = Progress()
-    points = read_points(points_file(arguments.points))
-    fit = fit_points(points, arguments.forecast, entropy=arguments.entropy)
-    report(f"{len(points)} points of {len({point.params for point in points})} sizes")
-    for law in (fit.frontier, fit.surface, *fit.others):
-        numbers = ", ".join(f"{name} = {value:.4g}" for name, value in law.parameters.items())
-        worst = max(abs(residual) for residual in law.residuals)
-        report(f"{law.law}: {law.formula}")
-        report(f"  {numbers}; largest residual {worst:.2%}")
-    report(f"one point's noise about the law: {fit.noise:.2%} of the loss")
-    for warning in fit.warnings:
-        report(warning)
+    roles = {
+        "N": arguments.n,
+        "D": arguments.d,
+        "C": arguments.c,
+        "loss": arguments.loss,
+        "accuracy": arguments.accuracy,
+    }
+    columns = {role: column for role, column in roles.items() if column is not None}
+    fitted = fit(
+        table_file(arguments.table),
+        arguments.law,
+        columns=columns,
+        where=arguments.where,
+        holdout=arguments.holdout,
+        cluster=arguments.cluster,
+        delta=arguments.delta,
+        level=arguments.level,
+        refits=arguments.refits,
+        fixed={"E": arguments.entropy} if arguments.entropy is not None else None,
+        seed=arguments.seed,
+    )
+    inputs = {role: column for role, column in columns.items() if role in "NDC"}
+    predicted = predict_table(fitted, arguments.predict, inputs) if arguments.predict else None
+    allocations = [
+        allocate(fitted, compute, distinct=arguments.distinct, served=arguments.served) for compute in arguments.compute
+    ]
+    target = (arguments.target, cheapest(fitted, arguments.target)) if arguments.target is not None else None
+    for line in view(fitted, predicted, allocations, target):
+        print(line)
     if arguments.json:
-        write_fit(fit, arguments.json)
-        report(f"wrote {arguments.json}")
+        write_json(arguments.json, fit_record(fitted, predicted=predicted, allocations=allocations, target=target))
+        print(f"wrote {arguments.json}")
+    if arguments.html:
+        from danlu.report.fit_page import render_fit
+
+        write_atomic(arguments.html, render_fit(fitted, predicted, allocations))
+        print(f"wrote {arguments.html}")
 
 
-def points_file(path: Path) -> Path:
-    """The points that a path means: the file itself, or that of a ladder's or a run's folder."""
+def table_file(path: Path) -> Path:
+    """The table that a path means: the file itself, or the points of a ladder's or a run's folder."""
     for candidate in (path / "ladder" / "points.jsonl", path / "points.jsonl"):
         if candidate.exists():
             return candidate

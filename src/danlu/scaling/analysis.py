@@ -18,9 +18,12 @@ from danlu.scaling.ensemble import WINDOWS, Member, draw_weights, fit_members
 from danlu.scaling.estimate import descend, weak_directions
 from danlu.scaling.expression import select
 from danlu.scaling.laws import FLOOR_FREE, FLOOR_FREE_D, FLOOR_FREE_N, FLOOR_FREE_SURFACE, Array, Law
-from danlu.scaling.prediction import Panel, Prediction, make_panel
+from danlu.scaling.prediction import PER_DROP, Panel, Prediction, make_panel
 from danlu.scaling.rows import Rows, read_rows, require
 from danlu.scaling.table import Table, read_table, table_of
+
+_BOOTSTRAP_NUMBERS = 150_000
+"""Derivatives held at once in the bootstrap: what fits in a core's cache."""
 
 TableLike = Table | Path | str | Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]
 
@@ -179,7 +182,7 @@ class TableFit:
         )
         return (
             f"laws weighted by backtest ({laws}); the interval sums what the laws differ by, redrawing of runs, a row's"
-            f" noise, and a tenth of the drop beyond the rows, stretched {panel.stretch:.2f} times after {checked}"
+            f" noise, and {PER_DROP:.0%} of the drop beyond the rows, stretched {panel.stretch:.2f} times after {checked}"
         )
 
 
@@ -335,9 +338,14 @@ def _bootstrap(lead: Member, rows: Rows, refits: int, seed: int) -> Array:
     """Refits of the lead to redrawn runs, as natural parameters (refits, p)."""
     problem = lead.problem
     weights = draw_weights(rows.clusters, np.random.default_rng(seed), refits)
-    begin = np.repeat(lead.theta[None], refits, axis=0)
-    theta, _ = descend(problem, begin, weights, rounds=60, tolerance=1e-6)
-    return problem.natural(theta)
+    size = max(10, _BOOTSTRAP_NUMBERS // (len(rows) * len(lead.theta)))
+    found = []
+    for first in range(0, refits, size):
+        part = weights[first : first + size]
+        begin = np.repeat(lead.theta[None], len(part), axis=0)
+        theta, _ = descend(problem, begin, part, rounds=40, tolerance=1e-5, patience=2)
+        found.append(problem.natural(theta))
+    return np.concatenate(found)
 
 
 def _estimates(lead: Member, draws: Array, stretch: float, level: float) -> dict[str, Estimate]:

@@ -234,13 +234,20 @@ def _outliers(rows: Rows, lead: Member) -> list[Finding]:
         if np.array_equal(new, keep):
             break
         keep = new
-        theta = descend(problem, theta[None], keep.astype(float)[None], rounds=120)[0][0]
+        theta = descend(problem, theta[None], keep.astype(float)[None], rounds=100, tolerance=1e-8, patience=2)[0][0]
     odd = int((~keep).sum())
     if not odd:
         return []
     factor = influence(problem, theta[None], keep.astype(float)[None], rows.clusters)[0]
-    moved = _moves(problem, theta, lead.theta, factor)
-    where = ", ".join(str(line) for line in rows.lines[~keep][:6].tolist()) + (", ..." if odd > 6 else "")
+    farthest = np.argsort(-np.abs(problem.linearise(theta[None])[0][0]))[:odd]
+    few, moved = odd, _moves(problem, theta, lead.theta, factor)
+    for count_out in (1, 2, 3, 5, 8):
+        part = _without(problem, lead.theta, farthest[:count_out], factor) if moved and count_out < odd else {}
+        if part and max(m[2] for m in part.values()) > 0.8 * max(m[2] for m in moved.values()):
+            few, moved = count_out, part
+            break
+    lines = rows.lines[farthest[:few]]
+    where = ", ".join(str(line) for line in sorted(lines[:6].tolist())) + (", ..." if few > 6 else "")
     rest = "row lies" if odd == 1 else "rows lie"
     if not moved:
         return [
@@ -254,11 +261,19 @@ def _outliers(rows: Rows, lead: Member) -> list[Finding]:
     return [
         Finding(
             "outliers_decide",
-            f"{odd} of {count} rows (row {where}) decide {name}: {old:.3f} with them, {new_value:.3f} without, which is"
-            f" {errors:.1f} standard errors. Find out whether those runs are sound, and leave them out with --where"
-            " if not.",
+            f"{few} of {count} rows (row {where}) move {name} by {errors:.1f} standard errors: {old:.3f} with them,"
+            f" {new_value:.3f} without; {odd} in all lie {_ODD:g} robust standard deviations or more off the law. Find"
+            " out whether those runs are sound, and leave them out with --where if not.",
         )
     ]
+
+
+def _without(problem: Problem, theta: Array, left: Array, factor: Array) -> dict[str, tuple[float, float, float]]:
+    """Parameters that move when some rows are left out."""
+    weights = np.ones(len(problem.targets))
+    weights[left] = 0.0
+    other = descend(problem, theta[None], weights[None], rounds=100, tolerance=1e-8, patience=2)[0][0]
+    return _moves(problem, other, theta, factor)
 
 
 def _moves(problem: Problem, base: Array, other: Array, factor: Array) -> dict[str, tuple[float, float, float]]:
@@ -282,7 +297,7 @@ def _delta(rows: Rows, lead: Member) -> list[Finding]:
     worst: tuple[str, float, float, float, float] | None = None
     for delta in (1e-4, 1e-2, 1e-1):
         other = Problem(problem.law, problem.values, problem.targets, delta, problem.fixed)
-        theta = descend(other, lead.theta[None], rounds=200)[0][0]
+        theta = descend(other, lead.theta[None], rounds=100, tolerance=1e-7, patience=2)[0][0]
         for name, (new, old, errors) in _moves(problem, lead.theta, theta, factor).items():
             if worst is None or errors > worst[4]:
                 worst = (name, old, new, delta, errors)
@@ -308,7 +323,9 @@ def _left_out(rows: Rows, lead: Member) -> list[Finding]:
         return []
     problem = lead.problem
     weights = np.stack([(rows.values["N"] != size).astype(float) for size in sizes])
-    theta, _ = descend(problem, np.repeat(lead.theta[None], len(sizes), axis=0), weights, rounds=80, tolerance=1e-7)
+    theta, _ = descend(
+        problem, np.repeat(lead.theta[None], len(sizes), axis=0), weights, rounds=60, tolerance=1e-6, patience=2
+    )
     factor = influence(problem, lead.theta[None], np.ones((1, len(rows))), rows.clusters)[0]
     worst = None
     for size, row in zip(sizes.tolist(), theta, strict=True):

@@ -327,7 +327,13 @@ def _local_minima(cost: Array) -> NDArray[np.intp]:
 
 
 def descend(
-    problem: Problem, theta: Array, weights: Array | float = 1.0, *, rounds: int = 600, tolerance: float = 1e-11
+    problem: Problem,
+    theta: Array,
+    weights: Array | float = 1.0,
+    *,
+    rounds: int = 600,
+    tolerance: float = 1e-11,
+    patience: int = 5,
 ) -> tuple[Array, Array]:
     """Damped Gauss-Newton (Levenberg-Marquardt) on the Huber objective from many starts, or with many weights, at once.
 
@@ -335,7 +341,8 @@ def descend(
         theta: starts (R, p).
         weights: (R, n), (n,) or one number, what each point counts.
         rounds: steps at most.
-        tolerance: a row is done when it gains less than this share of its objective five times in a row.
+        tolerance: a row is done when it gains less than this share of its objective `patience` times in a row.
+        patience: how often.
 
     Returns:
         The refined rows (R, p) and their objectives (R,).
@@ -351,7 +358,7 @@ def descend(
     quiet = np.zeros(len(theta), dtype=int)
     tiny = np.finfo(float).tiny
     for _ in range(rounds):
-        active = np.flatnonzero(quiet < 5)
+        active = np.flatnonzero(quiet < patience)
         if not active.size:
             break
         size = np.maximum(np.abs(residuals[active]), tiny)
@@ -394,31 +401,31 @@ def influence(problem: Problem, theta: Array, weights: Array, clusters: NDArray[
         clusters: which rows are of one run (n,).
     """
     residuals, jacobian = problem.linearise(theta)
-    size = np.maximum(np.abs(residuals), np.finfo(float).tiny)
-    pull = weights * np.minimum(1.0, problem.delta / size)  # (R, n)
     count = theta.shape[1]
     found = np.zeros((len(theta), count, count))
     _, runs = np.unique(clusters, return_inverse=True)
     free = problem.free
     for row in range(len(theta)):
         used = weights[row] > 0
-        jac, res, w = jacobian[row][free][:, used], residuals[row][used], pull[row][used]
+        jac, res, w = jacobian[row][free][:, used], residuals[row][used], weights[row][used]
         freedom = max(int(used.sum()) - int(free.sum()), 1)
-        noise = float(np.sum(weights[row][used] * np.minimum(res**2, 9 * np.median(res**2) / 0.455)) / freedom)
-        hessian = (jac * w) @ jac.T
-        scores = jac * (w * res)
+        typical = np.median(res**2) / 0.455
+        noise = float(np.sum(np.minimum(res**2, 9 * typical)) / freedom)
+        # The Huber loss bends where residuals are below delta; how many are is read off a wider window where few are.
+        window = max(problem.delta, 0.8 * float(np.sqrt(typical)))
+        bend = max(float(np.mean(np.abs(res) < window)), 0.2) * problem.delta / window
+        scores = jac * (w * np.clip(res, -problem.delta, problem.delta))
         single = scores @ scores.T
         together = np.zeros((scores.shape[0], runs.max() + 1))
         np.add.at(together.T, runs[used], scores.T)
-        grouped = together @ together.T
-        inner = hessian + noise * float(np.mean(w)) * np.eye(len(jac))
+        inner = bend * ((jac * w) @ jac.T) + noise * bend * np.eye(len(jac))
         inverse = np.linalg.pinv(inner)
-        ratio = np.trace(inverse @ grouped) / max(float(np.trace(inverse @ single)), np.finfo(float).tiny)
-        middle = single * max(1.0, ratio) * used.sum() / freedom + noise**2 * float(np.mean(w)) ** 2 * np.eye(len(jac))
+        grouped = np.trace(inverse @ together @ together.T)
+        ratio = max(1.0, grouped / max(float(np.trace(inverse @ single)), np.finfo(float).tiny))
+        middle = single * ratio * used.sum() / freedom + (noise * bend) ** 2 * np.eye(len(jac))
         covariance = inverse @ middle @ inverse
         strengths, directions = np.linalg.eigh((covariance + covariance.T) / 2)
-        root = directions * np.sqrt(np.maximum(strengths, 0.0))
-        found[row][np.ix_(free, free)] = root
+        found[row][np.ix_(free, free)] = directions * np.sqrt(np.maximum(strengths, 0.0))
     return found
 
 
