@@ -26,7 +26,15 @@ _VERBS = {
     "fit": "fit a scaling law to a table of points",
     "forecast": "say what a target will give and cost, before it is trained",
     "pretrain": "train one model",
+    "sft": "teach a model to answer, from demonstrations",
+    "reward": "train a reward model on rankings or preferences",
+    "dpo": "learn from rankings without a reward model",
+    "ppo": "learn from a reward, held near the model it began as",
+    "grpo": "learn from rewards of several responses a prompt",
+    "best-of-n": "keep the best of n responses by a reward",
     "generate": "continue a prompt",
+    "align": "make a run's base model an assistant, in rounds",
+    "label": "let simulated labellers rank what waits for people",
     "chat": "talk with a model in the terminal",
     "serve": "pages and an OpenAI-compatible API for a model",
     "users": "who may use a served network address",
@@ -86,7 +94,7 @@ def _verb(name: str) -> Callable[[list[str]], None]:
         raise DanluError(
             f"there is no verb '{name}'.", f"Did you mean '{near[0]}'?" if near else "danlu --help lists the verbs."
         )
-    module = importlib.import_module(f"danlu.cli.{name}")
+    module = importlib.import_module(f"danlu.cli.{name.replace('-', '_')}")
     found: Callable[[list[str]], None] = module.main
     return found
 

@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -81,11 +82,14 @@ class Chat:
         self._names = sorted((token.content for token in added if token.special), key=len, reverse=True)
         self._mark = secrets.token_hex(8)  # nobody can have written it
 
+    @cached_property
+    def _compiled(self) -> jinja2.Template:
+        return template_environment(self._mark).from_string(self.template)
+
     @property
     def end_text(self) -> str:
         """The token that ends a turn, spelled out."""
-        text: str = self._markup.id_to_token(self.end)
-        return text
+        return str(self._markup.id_to_token(self.end))
 
     def prompt(self, messages: Sequence[Turn]) -> list[int]:
         """A conversation's tokens up to where the assistant speaks."""
@@ -162,7 +166,7 @@ class Chat:
 
     def _render(self, messages: list[dict[str, str]], ask: bool) -> str:
         try:
-            text: str = template_environment(self._mark).from_string(self.template).render(
+            text: str = self._compiled.render(
                 messages=messages, add_generation_prompt=ask, tools=None, documents=None, **self._special
             )  # fmt: skip
         except jinja2.TemplateError as error:
@@ -193,10 +197,8 @@ def load_chat(folder: Path, template: Literal["auto", "own", "chatml"] = "auto")
         )
     chatml = own is None or MESSAGE_END in own
     end = token_id(markup, MESSAGE_END if chatml else special["eos_token"])
-    named = _content(settings.get("pad_token"))
-    pad = next(
-        (markup.token_to_id(t) for t in (named, PAD, END_OF_TEXT) if t and markup.token_to_id(t) is not None), end
-    )
+    pads = [markup.token_to_id(token) for token in (_content(settings.get("pad_token")), PAD, END_OF_TEXT) if token]
+    pad = next((one for one in pads if one is not None), end)
     return Chat(own or CHAT_TEMPLATE, markup, literal, end, pad, special)
 
 
@@ -226,7 +228,7 @@ class Generated(Extension):
 
     tags = {"generation"}  # noqa: RUF012 (Jinja's own declaration)
 
-    def parse(self, parser: Parser) -> nodes.CallBlock:
+    def parse(self, parser: Parser) -> nodes.Node:
         """Read the block."""
         line = next(parser.stream).lineno
         body = parser.parse_statements(("name:endgeneration",), drop_needle=True)

@@ -18,7 +18,7 @@ from danlu.training.config import TrainingConfig
 from danlu.training.dials import Hyperparameters, hyperparameters
 from danlu.training.loop import Loss
 from danlu.training.optimizer import Optimizer
-from danlu.training.run import Engine, Run, run_training
+from danlu.training.run import Engine, Run, evenly, run_training
 
 _IGNORED = -1
 _CPU_MICRO_BATCH = 4096
@@ -131,7 +131,7 @@ def pretrain(
         label=label,
         flops_per_token=flops_per_token,
         evaluate=measure if evaluate else None,
-        evaluation_steps=_evenly(config.evaluations, schedule.steps) if evaluate else frozenset(),
+        evaluation_steps=evenly(config.evaluations, schedule.steps) if evaluate else frozenset(),
     )
     went = run_training(run, engine, config, out, report, start=start, pins=pins)
     timed_tokens = (schedule.steps - (int(start.name.removeprefix("step-")) if start else 0)) * hyper.batch_tokens
@@ -182,8 +182,3 @@ def _micro_batches(
         inputs, targets = data[:, :-1].contiguous(), data[:, 1:].clone()
         targets[count:] = _IGNORED
         yield TokenBatch(inputs.to(engine.device), targets.to(engine.device), count * config.context)
-
-
-def _evenly(count: int, steps: int) -> frozenset[int]:
-    """`count` steps spread evenly, the last one included."""
-    return frozenset(max(1, round(steps * (i + 1) / count)) for i in range(count))

@@ -14,6 +14,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 from danlu.common.duration import format_count
 from danlu.common.interrupt import stop_between_steps
@@ -271,6 +272,18 @@ def run_training(
             outcome.evaluation = best.evaluation
     outcome.peak_memory_bytes = measured_peak_memory(device)
     return outcome
+
+
+def evenly(count: int, steps: int) -> frozenset[int]:
+    """`count` of the steps 1 to `steps`, spread evenly, the last one included."""
+    return frozenset(max(1, round(steps * (i + 1) / count)) for i in range(count))
+
+
+def whole_weights(model: nn.Module) -> dict[str, Tensor]:
+    """All weights on the processor, gathered where they are shared out: every process must ask for them."""
+    options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    weights: dict[str, Any] = get_model_state_dict(model, options=options)
+    return weights
 
 
 class _Best:
