@@ -123,3 +123,15 @@ def test_some_rows_are_cut_to_the_longest_of_them() -> None:
     few = rollout.rows(index)
     assert few.responses() == [rollout.responses()[8], rollout.responses()[0]]
     assert few.tokens.size(1) == int(few.response_ends.max())
+
+
+@torch.no_grad()
+def test_padding_on_the_left_changes_no_logprob() -> None:
+    policy = model()
+    rollout = sample(decoder_of(policy))
+    for count in (1, 7, 32):
+        moved = rollout.padded_left(count, PAD)
+        targets = torch.where(moved.mask, moved.tokens[:, 1:], -1)
+        places = [x[:, :-1] for x in (moved.positions, moved.segments) if x is not None]
+        logprobs, _ = policy.token_logprobs(moved.tokens[:, :-1].contiguous(), targets, *places)
+        torch.testing.assert_close(logprobs[:, count:], rollout.logprobs, atol=1e-5, rtol=0)
