@@ -48,8 +48,9 @@ window.addEventListener("online", () => outbox.flush());
 outbox.flush();
 await refresh();
 
-/** The next task, without those that are on the screen or were fetched ahead. */
-async function fetchTask(besides) {
+/** The next task, without those that are on the screen or were answered a moment ago. */
+async function fetchTask(held) {
+  const besides = [...held, ...outbox.leases()];
   const query = besides.length ? `?besides=${besides.map(encodeURIComponent).join(",")}` : "";
   return (await call("GET", `/api/label/next${query}`)).task;
 }
@@ -84,8 +85,7 @@ function show(task) {
   submitButton.disabled = !made.isReady;
   place.replaceChildren(made.node);
   window.scrollTo(0, 0);
-  if (made.text) made.text.focus();
-  else document.activeElement?.blur?.();
+  made.focus();
   ahead = fetchTask([task.lease]).catch(() => undefined);
 }
 

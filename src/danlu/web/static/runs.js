@@ -1,4 +1,129 @@
-import { element, say, session } from "./common.js";
+// The dashboard: every run under a folder, live, one or several side by side. It reads files; training needs none of it.
 
-await session();
-document.getElementById("main").append(element("h1", { textContent: say("nav.runs") }));
+import { button, call, complain, element, formatTime, header, say, session } from "./common.js";
+import { chart } from "./runs/chart.js";
+import { again, samples, seconds, stages, verdict } from "./runs/detail.js";
+import { Feed, pathOf } from "./runs/feed.js";
+import { plain } from "./text.js";
+
+const X = ["tokens", "episode", "step"];
+const LEFT_OUT = new Set([...X, "seconds", "lr_scale", "skipped"]);
+const who = await session();
+document.title = `${say("nav.runs")} · danlu`;
+const names = element("ul");
+const detail = element("div", { className: "detail" });
+document.body.prepend(header("runs", who));
+document.getElementById("main").append(element("section", { className: "list", ariaLabel: say("runs.list") }, element("h1", { textContent: say("nav.runs") }), element("p", { className: "dim", textContent: say("runs.compare") }), names), detail);
+
+let runs = [];
+let chosen = []; // names, the first is shown in full
+const feeds = new Map();
+let source = null;
+
+async function list() {
+  runs = await call("GET", "/api/runs");
+  names.replaceChildren(...runs.map((run) => {
+    const box = element("input", { type: "checkbox", checked: chosen.includes(run.name), ariaLabel: say("runs.add", { name: run.name }), on: { change: () => choose(box.checked ? [...chosen, run.name] : chosen.filter((name) => name !== run.name)) } });
+    const open = button("", () => choose([run.name]), { className: "quiet", title: formatTime(run.updated) });
+    open.replaceChildren(...plain(run.name));
+    if (run.name === chosen[0]) open.ariaCurrent = "true";
+    const now = Object.values(run.stages).some((stage) => stage.state === "begun") && Date.now() / 1000 - run.updated < 120;
+    return element("li", {}, box, open, element("small", { className: "dim", textContent: now ? say("runs.live") : "" }));
+  }));
+  if (!runs.length) names.append(element("li", { className: "dim", textContent: say("runs.none") }));
+}
+
+function choose(some) {
+  chosen = some.slice(0, 6);
+  history.replaceState(null, "", chosen.length ? `#${chosen.map(encodeURIComponent).join(",")}` : location.pathname);
+  source?.close();
+  source = null;
+  if (chosen.length) {
+    source = new EventSource(`/api/runs/${pathOf(chosen[0])}/events`);
+    let soon = null;
+    source.addEventListener("message", () => {
+      soon ??= setTimeout(() => {
+        soon = null;
+        draw().catch(complain);
+      }, 800);
+    });
+  }
+  list().catch(complain);
+  draw().catch(complain);
+}
+
+let drawing = null;
+/** One drawing at a time; what comes meanwhile is drawn once more afterwards. */
+function draw() {
+  drawing ??= drawOnce().finally(() => {
+    drawing = null;
+  });
+  return drawing;
+}
+
+async function drawOnce() {
+  if (!chosen.length) return detail.replaceChildren(element("p", { className: "dim", textContent: say("runs.pick") }));
+  const wanted = chosen;
+  const found = await Promise.all(wanted.map((name) => call("GET", `/api/runs/${pathOf(name)}`)));
+  const files = found[0].metrics;
+  const data = await Promise.all(found.map(async (run) => {
+    if (!feeds.has(run.name)) feeds.set(run.name, new Feed(run.name));
+    const lines = await Promise.all(files.filter((file) => run.metrics.includes(file)).map(async (file) => [file, await feeds.get(run.name).lines(file)]));
+    return new Map(lines);
+  }));
+  if (wanted !== chosen) return undefined;
+  const open = new Set([...detail.querySelectorAll("details[open]")].map((each) => each.dataset.key));
+  const [run] = found;
+  const legend = found.length > 1 ? element("p", { className: "legend" }, found.map(({ name }, number) => element("span", { className: `s${number}` }, plain(name)))) : null;
+  const groups = files.filter((file) => !file.startsWith("ladder/")).map((file) => charts(file, found, data)).filter(Boolean);
+  const rungs = files.filter((file) => file.startsWith("ladder/") && file.endsWith("metrics.jsonl"));
+  const ladder = rungs.length ? fold("runs.ladder", "ladder", open, () => rungs.map((file) => charts(file, found, data))) : null;
+  const report = run.has_report ? element("p", { className: "dim", textContent: say("runs.report", { file: `${run.name}/report.html` }) }) : null;
+  const parts = [element("h2", {}, plain(run.name)), legend, report, verdict(run), stages(run, progress(run, data[0])), ...groups, ladder, samples(run), again(run)];
+  return detail.replaceChildren(...parts.filter(Boolean));
+}
+
+function fold(title, key, open, make) {
+  const body = element("div");
+  const fill = () => body.childNodes.length || body.append(...make().filter(Boolean));
+  const made = element("details", { open: open.has(key), data: { key }, on: { toggle: () => made.open && fill() } }, element("summary", { textContent: say(title) }), body);
+  if (made.open) fill();
+  return made;
+}
+
+/** Every number of a metrics file over tokens, episodes or steps; the loss of the target with its forecast. */
+function charts(file, found, data) {
+  const lines = data[0].get(file);
+  if (!lines?.length) return null;
+  const keys = [...new Set(lines.flatMap((line) => Object.keys(line).filter((key) => typeof line[key] === "number")))].filter((key) => !LEFT_OUT.has(key));
+  const x = X.find((key) => lines.some((line) => typeof line[key] === "number"));
+  if (!x) return null;
+  const pictures = keys.map((key) => {
+    const series = found.map((run, number) => ({ name: run.name, points: (data[number].get(file) ?? []).filter((line) => key in line).map((line) => [line[x], line[key]]) }));
+    const isLoss = key === "loss" || key === "heldout_loss";
+    const { forecast } = found[0];
+    const bands = isLoss && file === "pretrain/metrics.jsonl" && forecast ? [{ low: forecast.low, high: forecast.high, middle: forecast.loss }] : [];
+    const picture = chart(series, { label: key, xLabel: say(`axis.${x}`), logX: isLoss && x === "tokens", logY: isLoss, bands });
+    if (!picture) return null;
+    const words = say(`metric.${key}`);
+    const help = words === `metric.${key}` ? "" : words;
+    return element("figure", {}, element("figcaption", {}, plain(key), element("small", { className: "dim", textContent: [help, bands.length ? say("runs.band") : ""].filter(Boolean).join(" ") })), picture);
+  }).filter(Boolean);
+  if (!pictures.length) return null;
+  const title = element("h2", {}, plain(file));
+  return element("section", {}, title, element("div", { className: "charts" }, pictures));
+}
+
+/** How far the target's training is, and how long it will still take. */
+function progress(run, data) {
+  const target = run.forecast?.target;
+  const last = data.get("pretrain/metrics.jsonl")?.at(-1);
+  const speed = data.get("pretrain/timing.jsonl")?.at(-1)?.tokens_per_second;
+  if (!target?.tokens || !last?.tokens) return {};
+  const left = speed ? ` · ${say("runs.left", { time: seconds((target.tokens - last.tokens) / speed) })}` : "";
+  return { pretrain: `${Math.min(100, Math.round((100 * last.tokens) / target.tokens))}%${left}` };
+}
+
+await list();
+choose(location.hash.length > 1 ? location.hash.slice(1).split(",").map(decodeURIComponent).filter((name) => runs.some((run) => run.name === name)) : runs.slice(0, 1).map((run) => run.name));
+setInterval(() => list().catch(complain), 10000);

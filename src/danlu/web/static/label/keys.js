@@ -26,12 +26,13 @@ export function listen(actions, view) {
     const onControl = event.target.closest?.("button, a, summary, input");
     if (event.key === "Enter" && !onControl) return act(event, actions.submit);
     if (shown.task.kind === "pair") {
-      const verdicts = { ArrowLeft: () => shown.prefer(0), ArrowRight: () => shown.prefer(1), "=": () => shown.tie(""), 0: () => shown.tie("both bad") };
+      const verdicts = { ArrowLeft: () => shown.focus().prefer(0), ArrowRight: () => shown.focus().prefer(1), "=": () => shown.focus().tie(""), 0: () => shown.focus().tie("both bad") };
       if (verdicts[event.key]) act(event, verdicts[event.key]);
     } else if (shown.task.kind === "rank") {
+      // The focus leaves the button it was on, so that Enter submits.
       const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code) ?? /^([1-9])$/.exec(event.key);
-      if (digit) act(event, () => shown.place(Number(digit[1]) - 1, event.shiftKey));
-      else if (event.key === "Backspace") act(event, () => shown.back());
+      if (digit) act(event, () => shown.focus().place(Number(digit[1]) - 1, event.shiftKey));
+      else if (event.key === "Backspace") act(event, () => shown.focus().back());
     }
   });
 }

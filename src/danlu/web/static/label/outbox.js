@@ -48,6 +48,11 @@ export class Outbox {
     }
   }
 
+  /** The tasks that were answered here, as far as the server may not know it yet. */
+  leases() {
+    return this.items.map(({ body }) => body.lease).filter(Boolean);
+  }
+
   save() {
     keep(this.key, JSON.stringify(this.items));
     this.changed(this.items.length);

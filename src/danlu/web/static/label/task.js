@@ -23,7 +23,7 @@ export class TaskView {
     this.body = task.kind === "demonstrate" ? this.writing(saveDraft) : this.answers();
     const more = element("details", { className: "more" }, element("summary", { textContent: say("label.more") }), this.flags.node, element("label", { htmlFor: "note", textContent: say("label.note") }), this.note);
     this.more = more;
-    this.node = element("section", { className: "task" }, element("section", { ariaLabel: say("label.prompt") }, element("h2", { textContent: say("label.prompt") }), ...prompt), element("h2", { textContent: say(`label.do.${task.kind}`) }), this.body, more);
+    this.node = element("section", { className: "task", tabIndex: -1, ariaLabel: say(`label.do.${task.kind}`) }, element("section", { ariaLabel: say("label.prompt") }, element("h2", { textContent: say("label.prompt") }), ...prompt), element("h2", { textContent: say(`label.do.${task.kind}`) }), this.body, more);
     this.draw();
   }
 
@@ -33,13 +33,13 @@ export class TaskView {
     this.preview = element("div", { className: "text preview", dir: "auto" });
     let saved = this.task.draft;
     const save = () => {
-      if (this.text.value === saved) return;
+      if (this.isClosed || this.text.value === saved) return;
       saved = this.text.value;
       saveDraft(saved);
     };
     this.timer = setInterval(save, 2000);
     this.text.addEventListener("blur", save);
-    this.text.addEventListener("input", () => this.draw());
+    this.text.addEventListener("input", () => this.drawAndTell());
     return element("div", { className: "writing" }, this.text, this.count, element("details", {}, element("summary", { textContent: say("label.preview") }), this.preview));
   }
 
@@ -107,7 +107,6 @@ export class TaskView {
     if (this.text) {
       this.count.textContent = say("label.length", { characters: formatNumber([...this.text.value].length, 6) });
       this.preview.replaceChildren(markdown(this.text.value));
-      this.changed();
       return;
     }
     const ranks = this.order.ranks();
@@ -123,6 +122,12 @@ export class TaskView {
     });
   }
 
+  /** Have the keyboard speak to the task itself, not to a button that was used before. */
+  focus() {
+    (this.text ?? this.node).focus({ preventScroll: true });
+    return this;
+  }
+
   get isReady() {
     return this.text ? this.text.value.trim() !== "" : this.order.isWhole;
   }
@@ -135,6 +140,7 @@ export class TaskView {
   }
 
   close() {
+    this.isClosed = true;
     clearInterval(this.timer);
   }
 }
