@@ -28,7 +28,7 @@ class Coefficients:
     flash_dim: float = _number(20.0, 1.0, 100.0, "head width at which fused attention loses half its rate")
     flash_len: float = _number(300.0, 10.0, 4000.0, "sequence length at which fused attention loses half its rate")
     softmax: float = _number(5.0, 3.0, 20.0, "passes over the score matrix where attention is not fused, forward")
-    misaligned: float = _number(4.0, 1.0, 16.0, "cost of unfused attention whose heads are no multiple of 8 wide")
+    misaligned: float = _number(16.0, 1.0, 40.0, "cost of unfused attention whose heads are no multiple of 8 wide")
     elementwise: float = _number(1.5, 0.3, 4.0, "memory passes of norms, residuals, activations over a fused minimum")
     cast: float = _number(1.0, 0.05, 6.0, "passes that scale and cast the factors of 8-bit products")
     loss: float = _number(7.0, 1.0, 20.0, "32-bit passes over the logits, forward and backward")

@@ -1,0 +1,84 @@
+"""Quantities with units: what reads, what reads back, and what is refused with which hint."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from danlu.common.errors import DanluError
+from danlu.planner.units import Budget, compact, parse_budget, parse_seconds, parse_tokens
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [("15T", 15e12), ("300B", 3e11), ("1.5e12", 1.5e12), ("300 B tokens", 3e11), ("12 M tok", 12e6), ("7000", 7000)],
+)
+def test_tokens_read(text: str, tokens: float) -> None:
+    assert parse_tokens(text) == pytest.approx(tokens)
+
+
+@pytest.mark.parametrize(
+    ("text", "budget"),
+    [
+        ("4.6Musd", Budget("usd", 4.6e6)),
+        ("$2M", Budget("usd", 2e6)),
+        ("100 dollars", Budget("usd", 100)),
+        ("3e6 H100-hours", Budget("chip-hours", 3e6, "H100")),
+        ("2M gpu-hours", Budget("chip-hours", 2e6)),
+        ("1e24flops", Budget("flops", 1e24)),
+        ("500 EFLOPs", Budget("flops", 5e20)),
+        ("64 A100 for 30 days", Budget("chips-time", 64 * 720, "A100", 64, 30 * 86400)),
+        ("64 x A100 for 2 weeks", Budget("chips-time", 64 * 336, "A100", 64, 14 * 86400)),
+    ],
+)
+def test_budgets_read(text: str, budget: Budget) -> None:
+    found = parse_budget(text)
+    assert (found.kind, found.chip, found.count) == (budget.kind, budget.chip, budget.count)
+    assert found.amount == pytest.approx(budget.amount)
+    assert found.seconds == pytest.approx(budget.seconds)
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "hint"),
+    [
+        (parse_tokens, "15 TB", "tokens as in 15T"),
+        (parse_tokens, "3GiB", "tokens"),
+        (parse_tokens, "many", "15T"),
+        (parse_tokens, "-3T", "15T"),
+        (parse_budget, "4.6M", "4.6Musd"),
+        (parse_budget, "100", "100usd"),
+        (parse_budget, "1e15 flop/s", "FLOPs in all"),
+        (parse_budget, "0usd", "larger"),
+        (parse_budget, "64 A100 for 30 parsecs", "days"),
+        (parse_budget, "lots of money", "4.6Musd"),
+        (parse_seconds, "12", "unit"),
+    ],
+)
+def test_refused_with_a_hint(read: object, text: str, hint: str) -> None:
+    with pytest.raises(DanluError) as caught:
+        read(text)  # type: ignore[operator]
+    assert hint in f"{caught.value.cause} {caught.value.remedy}"
+
+
+@given(st.floats(1, 1e14))
+def test_counts_round_trip(number: float) -> None:
+    assert parse_tokens(compact(number)) == pytest.approx(number, rel=1e-5)
+
+
+@given(
+    st.one_of(
+        st.builds(Budget, st.just("usd"), st.floats(1, 1e12)),
+        st.builds(Budget, st.just("flops"), st.floats(1e12, 1e30)),
+        st.builds(Budget, st.just("chip-hours"), st.floats(1, 1e9), st.sampled_from(["H100", "Ascend 910B"])),
+    )
+)
+def test_budgets_round_trip(budget: Budget) -> None:
+    found = parse_budget(str(budget))
+    assert (found.kind, found.chip) == (budget.kind, budget.chip)
+    assert found.amount == pytest.approx(budget.amount, rel=1e-5)
+
+
+@given(st.integers(1, 100_000), st.integers(1, 400))
+def test_chips_for_a_time_round_trip(count: int, days: int) -> None:
+    budget = parse_budget(f"{count} H800 for {days} days")
+    assert parse_budget(str(budget)) == budget
+    assert budget.scaled(2).count == 2 * count
