@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from danlu.alignment.labeller import (
     Labeller,
-    LabellerConfig,
     PeopleAtADesk,
     SimulatedLabellers,
     expected_agreement,
@@ -20,6 +19,7 @@ from danlu.alignment.labeller import (
     noise_for,
     ranks_of,
 )
+from danlu.alignment.labeller_config import LabellerConfig
 from danlu.common.errors import DanluError
 from danlu.common.strict import to_mapping
 from danlu.corpus.toy.defects import Spoiler
@@ -175,4 +175,4 @@ def test_what_cannot_be_is_said() -> None:
         gold_scores(Task("rank", prompt_of("q"), ("a", "b")))
     for wrong in ({"annotators": 0}, {"agreement": 0.4}, {"tie_band": -1.0}):
         with pytest.raises(DanluError):
-            LabellerConfig(**wrong)  # type: ignore[arg-type]
+            LabellerConfig(**wrong)

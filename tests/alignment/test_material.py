@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from danlu.alignment.material import own_material, read_material, toy_material, without, write_material
-from danlu.alignment.prompts import PromptsConfig
+from danlu.alignment.prompts_config import PromptsConfig
 from danlu.common.errors import DanluError
 from danlu.corpus.toy.config import ToyConfig
 from danlu.feedback.files import write_rows

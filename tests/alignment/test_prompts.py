@@ -8,15 +8,14 @@ from hypothesis import strategies as st
 
 from danlu.alignment import prompts
 from danlu.alignment.prompts import (
-    PARTS,
     Prompts,
-    PromptsConfig,
     instruction_config,
     instruction_of,
     labels_of,
     make_prompts,
     part_of,
 )
+from danlu.alignment.prompts_config import PARTS, PromptsConfig
 from danlu.common.errors import DanluError
 from danlu.corpus.toy.config import ToyConfig
 from danlu.corpus.toy.gold import gold
@@ -74,7 +73,8 @@ def test_both_languages_and_all_kinds_are_there() -> None:
 
 
 def test_demonstrations_are_of_mixed_quality_and_know_their_instruction() -> None:
-    perfect, spoilt = [], []
+    perfect: list[float] = []
+    spoilt: list[float] = []
     for one in small().demonstrations:
         instruction = instruction_of(one.labels, "a test")
         assert instruction is not None

@@ -2,9 +2,10 @@
 
 import pytest
 
-from danlu.alignment.labeller import LabellerConfig
+from danlu.alignment.labeller_config import LabellerConfig
 from danlu.alignment.material import toy_material
-from danlu.alignment.prompts import PromptsConfig, instruction_of
+from danlu.alignment.prompts import instruction_of
+from danlu.alignment.prompts_config import PromptsConfig
 from danlu.alignment.rank import judge_reward_model, ranking_tasks, reward_lines, simulated_labellers, split_rankings
 from danlu.common.errors import DanluError
 from danlu.corpus.toy.config import ToyConfig

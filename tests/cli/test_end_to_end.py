@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 _SMALL = [
     *("--corpus.toy.megabytes", "0.5", "--tokens.vocab-size", "512", "--budget", "5e11flops"),
     *("--ladder.min-steps", "8", "--ladder.tokens-per-parameter", "1.5", "--forecast.resamples", "50"),
-    *("--training.context", "32", "--training.batch-tokens", "1024"),
+    *("--training.context", "32", "--training.batch-tokens", "1024", "--label", "none"),
 ]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from danlu.common.strict import to_mapping
 from danlu.pipeline.recipe import Recipe
-from danlu.pipeline.stages import ROAD
+from danlu.pipeline.stages import ROAD, road_to_assistant
 
 _BY_NAME = {stage.name: stage for stage in ROAD}
 
@@ -19,7 +19,7 @@ def test_every_stage_comes_after_what_it_needs() -> None:
 
 def test_every_setting_that_decides_something_belongs_to_a_stage() -> None:
     """A setting that no stage knows could be changed without anything being done again."""
-    known = {key for stage in ROAD for key in stage.settings(Recipe())}
+    known = {key for stage in road_to_assistant(Recipe()) for key in stage.settings(Recipe())}
     assert known == set(to_mapping(Recipe())) - {"name", "out", "seed"}
 
 

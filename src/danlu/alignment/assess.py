@@ -131,7 +131,7 @@ def learning_curve(metrics: Sequence[Mapping[str, float]]) -> OptimisationCurve:
     points = []
     for first in range(0, len(known), size):
         some = known[first : first + size]
-        gold = [line["eval/gold"] for line in some if "eval/gold" in line]
+        gold = [line["objective/gold"] for line in some if "objective/gold" in line]
         points.append(
             Point(
                 max(0.0, _mean([line["objective/kl"] for line in some])),

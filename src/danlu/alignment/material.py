@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from danlu.alignment.prompts import Fits, PromptsConfig, instruction_of, labels_of, make_prompts
+from danlu.alignment.prompts import Fits, instruction_of, labels_of, make_prompts
+from danlu.alignment.prompts_config import PromptsConfig
 from danlu.alignment.queries import Query, distinct, read_queries
 from danlu.common.errors import DanluError
 from danlu.common.files import read_json, write_json

@@ -8,54 +8,20 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, Literal, get_args
+from typing import Any
 
+from danlu.alignment.prompts_config import PARTS, Part, PromptsConfig
 from danlu.common.errors import DanluError
 from danlu.common.strict import from_mapping, to_mapping
 from danlu.corpus.toy.config import ToyConfig
 from danlu.corpus.toy.defects import Spoiler
-from danlu.corpus.toy.instructions import KIND_SHARES, Example, Instruction, InstructionConfig, Kind, Maker
+from danlu.corpus.toy.instructions import Example, Instruction, InstructionConfig, Maker
 from danlu.feedback.records import Demonstration, prompt_of
 
-Part = Literal["held_out", "demonstrations", "comparisons", "ppo"]
-PARTS: tuple[Part, ...] = get_args(Part)
 Fits = Callable[[str, str], bool]
 """Whether a prompt with a perfect response to it has room in the model's context."""
 _PATIENCE = 2000
 """Instructions in a row that are of no use, after which the stream counts as exhausted."""
-
-
-@dataclass(frozen=True)
-class PromptsConfig:
-    """How many prompts of the toy language each step gets."""
-
-    demonstrations: int = 4000
-    """Prompts with a demonstration each, for SFT."""
-    comparisons: int = 1000
-    """Prompts whose completions are ranked, for the reward model."""
-    ppo: int = 3000
-    """Prompts that PPO answers."""
-    held_out: int = 300
-    """Prompts that only evaluations see."""
-    kinds: tuple[Kind, ...] = tuple(KIND_SHARES)
-    """Kinds of instruction: scene, story, continue, question, list, sum, translate."""
-    good: float = 0.5
-    """Share of the demonstrations that are perfect (0 to 1); the others have one to three defects. Mixed quality is
-    what leaves the later steps something to improve."""
-
-    def __post_init__(self) -> None:
-        for part in PARTS:
-            if getattr(self, part) < 1:
-                raise DanluError(f"the number of prompts for {part} is {getattr(self, part)}.", "Give 1 or more.")
-        if not self.kinds or len(set(self.kinds)) < len(self.kinds):
-            raise DanluError(
-                "kinds of instruction are missing or named twice.", f"Give some of {', '.join(KIND_SHARES)}."
-            )
-
-    @property
-    def total(self) -> int:
-        """All prompts."""
-        return sum(getattr(self, part) for part in PARTS)
 
 
 @dataclass(frozen=True)

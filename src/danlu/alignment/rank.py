@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from danlu.alignment.labeller import Labeller, LabellerConfig, SimulatedLabellers, gold_scores
+from danlu.alignment.labeller import Labeller, SimulatedLabellers, gold_scores
+from danlu.alignment.labeller_config import LabellerConfig
 from danlu.alignment.outcome import RewardOutcome
 from danlu.alignment.queries import Query
 from danlu.common.errors import DanluError

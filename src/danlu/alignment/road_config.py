@@ -1,14 +1,55 @@
 """What a user may set about the way from a base model to an assistant: `[alignment]` of a recipe. No torch here."""
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from danlu.alignment.labeller import LabellerConfig
+from danlu.alignment.labeller_config import LabellerConfig
 from danlu.alignment.ppo_config import PPOConfig
-from danlu.alignment.prompts import PromptsConfig
+from danlu.alignment.prompts_config import PromptsConfig
+from danlu.alignment.tuning_config import RewardConfig, SFTConfig
 from danlu.common.errors import DanluError
 
 Label = Literal["auto", "simulated", "page", "none"]
+REFERENCE_FLOPS = 4e13
+"""Training compute of the base model that the sizes below are meant for; see `sized`."""
+
+
+@dataclass(frozen=True)
+class RoadPPOConfig(PPOConfig):
+    """PPO for models of some hundred thousand parameters, in some minutes on two cores: InstructGPT's, with rates for a
+    small width, and smaller batches, passed over twice, since there are a hundred times fewer episodes."""
+
+    episodes: int = 8192
+    """Responses drawn in the whole run."""
+    batch_size: int = 128
+    """Responses drawn before the policy changes."""
+    minibatch_size: int = 32
+    """Responses of an optimizer step."""
+    epochs: int = 2
+    """Passes over each batch."""
+    max_new_tokens: int = 96
+    """Longest response (tokens). Prompts that leave no room for it in the context are dropped and counted."""
+    beta: float = 0.03
+    """Weight of the KL from the SFT model (reward per nat)."""
+    lr: float = 1e-3
+    """Adam's peak rate for a policy of `lr_width`; others take it times lr_width / width."""
+    lr_width: int = 64
+    """Width of the model that `lr` is meant for."""
+    value_lr: float = 2e-3
+    """Adam's peak rate for a value network of `value_lr_width`."""
+    value_lr_width: int = 64
+    """Width of the network that `value_lr` is meant for."""
+    warmup_iterations: int = 4
+    """Batches over which the rate rises."""
+    ema: float = 0.9
+    """Decay a step of the averaged weights, which are what is evaluated and saved; 0: none."""
+    missing_eos_score: float = -1.0
+    """Replaces the score of a response without end token."""
+    ptx_coef: float = 0.3
+    """Weight of the pretraining loss (mean a token)."""
+    ptx_ratio: int = 1
+    """Pretraining sequences a response."""
 
 
 @dataclass(frozen=True)
@@ -16,14 +57,17 @@ class AlignmentConfig:
     """From a base model to an assistant: whose help is had, and how much is done."""
 
     label: Label = "auto"
-    """Who ranks: `simulated` labellers, who know the toy language's gold score and err; people on a `page`; `none`. `auto`
-    is simulated where the text is the toy language, and none elsewhere."""
+    """Who ranks: `simulated` labellers, who know the toy language's gold score and err; people on a `page`; `none`.
+    `auto` is simulated where the text is the toy language, and none elsewhere."""
     demonstrations: str | None = None
     """A file of demonstrations in any format that is known (jsonl, json, parquet); None makes the toy language's."""
     rankings: str | None = None
     """A file of rankings or preferences in any format that is known; they are learned from beside those made here."""
-    share: float = 0.5
-    """Compute of the whole alignment as a share of the target's training: what sizes that are None follow from."""
+    prompts_file: str | None = None
+    """A file of prompts to rank for and to practise on, where demonstrations come from a file; None takes theirs."""
+    scale: float | None = None
+    """Factor on the numbers of prompts and episodes below. None: the square root of the target's training compute over
+    4e13 FLOPs, so that alignment takes the same share of a run whatever its size."""
     context: int = 192
     """Tokens that prompt and response may have together. RoPE has no table, so SFT can lengthen the base model's."""
     completions: int = 4
@@ -39,12 +83,21 @@ class AlignmentConfig:
     """The toy language's prompts."""
     labeller: LabellerConfig = field(default_factory=LabellerConfig)
     """Simulated labellers."""
-    ppo: PPOConfig = field(default_factory=PPOConfig)
+    sft: SFTConfig = field(default_factory=SFTConfig)
+    """Step 1. Its context is `context` above."""
+    reward: RewardConfig = field(default_factory=RewardConfig)
+    """Step 2."""
+    ppo: RoadPPOConfig = field(default_factory=RoadPPOConfig)
     """Step 3."""
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.share < float("inf"):
-            raise DanluError(f"alignment.share is {self.share:g}.", "Give a number above 0.")
+        if self.scale is not None and not 0.0 < self.scale < float("inf"):
+            raise DanluError(f"alignment.scale is {self.scale:g}.", "Give a number above 0.")
+        if self.demonstrations is None and (self.rankings or self.prompts_file):
+            raise DanluError(
+                "rankings or prompts are given, and no demonstrations.",
+                "Give --demonstrations too: the reward model begins as the model that has seen them.",
+            )
         if self.completions < 2:
             raise DanluError(f"alignment.completions is {self.completions}.", "Give 2 or more: one cannot be ranked.")
         if self.rounds < 1 or self.context < 16:
@@ -52,3 +105,31 @@ class AlignmentConfig:
         for name in ("overlap", "held_out_rankings"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise DanluError(f"alignment.{name} is {getattr(self, name):g}.", "Give a share from 0 to below 1.")
+
+
+def seeded(config: AlignmentConfig, seed: int) -> AlignmentConfig:
+    """The configuration with all its seeds."""
+    return replace(
+        config,
+        labeller=replace(config.labeller, seed=seed),
+        sft=replace(config.sft, seed=seed),
+        reward=replace(config.reward, seed=seed),
+        ppo=replace(config.ppo, seed=seed),
+    )
+
+
+def sized(config: AlignmentConfig, target_flops: float) -> AlignmentConfig:
+    """The configuration with its numbers of prompts and episodes for a target of that training compute (FLOPs).
+
+    A model's parameters grow with the square root of its compute, so what alignment costs grows with the compute.
+    """
+    scale = math.sqrt(target_flops / REFERENCE_FLOPS) if config.scale is None else config.scale
+    prompts, ppo = config.prompts, config.ppo
+    count = {name: max(8, round(getattr(prompts, name) * scale)) for name in ("demonstrations", "comparisons", "ppo")}
+    batches = max(2, round(ppo.iterations * scale))
+    return replace(
+        config,
+        scale=1.0,
+        prompts=replace(prompts, **count),
+        ppo=replace(ppo, episodes=batches * ppo.batch_size),
+    )

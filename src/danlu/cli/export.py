@@ -26,7 +26,7 @@ class Arguments:
 def main(words: list[str]) -> None:
     """Run the verb."""
     arguments = parse(Arguments, words, "export")
-    folder = model_folder(arguments.model)
+    folder = model_folder(arguments.model, assistant=True)
     out = new_folder(arguments.out or Path("exports") / _name(folder.resolve()))
     import torch
 
@@ -44,4 +44,5 @@ def main(words: list[str]) -> None:
 
 def _name(folder: Path) -> str:
     """What to call a model: after its run, or its own folder."""
-    return folder.parents[1].name if folder.parts[-2:] == ("pretrain", "model") else folder.name
+    in_run = folder.name == "model" and folder.parent.name in ("pretrain", "align")
+    return folder.parents[1].name if in_run else folder.name

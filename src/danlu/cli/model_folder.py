@@ -5,13 +5,18 @@ from pathlib import Path
 from danlu.common.errors import DanluError
 
 
-def model_folder(path: Path) -> Path:
-    """A model folder itself, or the trained model of a run (RUN/pretrain/model) or of `danlu pretrain` (OUT/model).
+def model_folder(path: Path, *, assistant: bool = False) -> Path:
+    """A model folder itself, or the trained target of a run (RUN/pretrain/model), or what another training wrote
+    (OUT/model).
+
+    Args:
+        assistant: of a run that was aligned, the assistant (RUN/align/model).
 
     Raises:
         DanluError: there is no model.
     """
-    for candidate in (path, path / "pretrain" / "model", path / "model"):
+    aligned = (path / "align" / "model",) if assistant else ()
+    for candidate in (path, *aligned, path / "pretrain" / "model", path / "model"):
         if (candidate / "config.json").exists():
             return candidate
     if (path / "recipe.toml").exists():

@@ -14,11 +14,12 @@ from danlu.cli.parse import parse
 from danlu.cli.summary import show_summary
 from danlu.common.errors import DanluError
 from danlu.common.progress import Progress
+from danlu.pipeline.align_stages import what_would_take_it_further
 from danlu.pipeline.folder import RunFolder
 from danlu.pipeline.recipe import Recipe, read_recipe, resolve
 from danlu.pipeline.run import run
 from danlu.pipeline.stage import Job, Stage
-from danlu.pipeline.stages import ROAD
+from danlu.pipeline.stages import road_to_assistant
 
 _DESCRIPTION = """The whole road: text, tokens, a ladder of small models, a forecast, the target, the verdict.
 
@@ -27,10 +28,15 @@ danlu run RECIPE.toml                a recipe (recipes/ has examples); flags ove
 danlu run RUN                        a run folder: continue it
 danlu run --data FILES... --budget 1e14flops|10min --out DIR
 
---data is short for --corpus.data. The same command again continues an interrupted run.
+danlu run --data FILES... --demonstrations FILE --rankings FILE     on to an assistant
+
+--data, --label, --demonstrations and --rankings are short for --corpus.data, --alignment.label and so on. The same
+command again continues an interrupted run.
 """
 
-_SHORT = {"--data": "--corpus.data"}
+_SHORT = {"--data": "--corpus.data"} | {
+    f"--{name}": f"--alignment.{name}" for name in ("label", "demonstrations", "rankings")
+}
 
 
 @dataclass(frozen=True)
@@ -54,8 +60,10 @@ def main(words: list[str]) -> None:
     arguments = parse(Arguments, [_spelled_out(word) for word in flags], "run", Arguments(base), _DESCRIPTION)
     recipe = resolve(arguments.recipe, name or _name_of(arguments.recipe.corpus.data))
     folder = RunFolder(Path(recipe.out or f"runs/{recipe.name}"))
-    run(_ROAD, recipe, folder, shlex.join(["danlu", "run", *words]), Progress(), force=arguments.force)
+    run(road_of(recipe), recipe, folder, shlex.join(["danlu", "run", *words]), Progress(), force=arguments.force)
     show_summary(folder.path)
+    if further := what_would_take_it_further(recipe):
+        Progress()(further)
 
 
 def _base(word: str) -> tuple[Recipe, str]:
@@ -87,15 +95,17 @@ def _report(job: Job) -> Mapping[str, object]:
     return {}
 
 
-# The page is above the pipeline in the house, so its stage joins the road here.
-_REPORT = Stage(
-    name="report",
-    does="the whole run as one page",
-    run=_report,
-    outputs=("report.html", "forecast.svg"),
-    settings=lambda recipe: {},
-    needs=tuple(stage.name for stage in ROAD),
-    writes="file",
-    rewritable=True,
-)
-_ROAD = (*ROAD, _REPORT)
+def road_of(recipe: Recipe) -> tuple[Stage, ...]:
+    """All stages of a recipe. The page is above the pipeline in the house, so its stage joins the road here."""
+    stages = road_to_assistant(recipe)
+    report = Stage(
+        name="report",
+        does="the whole run as one page",
+        run=_report,
+        outputs=("report.html", "forecast.svg"),
+        settings=lambda recipe: {},
+        needs=tuple(stage.name for stage in stages),
+        writes="file",
+        rewritable=True,
+    )
+    return (*stages, report)

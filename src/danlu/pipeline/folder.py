@@ -83,6 +83,50 @@ class RunFolder:
         return self.path / "verdict.json"
 
     @property
+    def demonstrations(self) -> Path:
+        """What the steps of the alignment are given: demonstrations and prompts."""
+        return self.path / "demonstrations"
+
+    @property
+    def sft(self) -> Path:
+        """Step 1: the model that has seen the demonstrations."""
+        return self.path / "sft"
+
+    @property
+    def rankings(self) -> Path:
+        """Rankings of what that model says."""
+        return self.path / "rankings"
+
+    @property
+    def reward(self) -> Path:
+        """Step 2: the reward model."""
+        return self.path / "reward"
+
+    @property
+    def ppo(self) -> Path:
+        """Step 3: the policy."""
+        return self.path / "ppo"
+
+    def round(self, number: int) -> Path:
+        """A further round: its own rankings, reward model and policy."""
+        return self.path / f"round-{number}"
+
+    @property
+    def align(self) -> Path:
+        """What came of it: the assistant's model folder, and the models side by side."""
+        return self.path / "align"
+
+    @property
+    def assistant(self) -> Path:
+        """The assistant in the Hugging Face layout."""
+        return self.align / "model"
+
+    @property
+    def feedback(self) -> Path:
+        """The store of an annotation page: tasks, and what people answered."""
+        return self.path / "feedback.sqlite"
+
+    @property
     def report(self) -> Path:
         """The whole run as one page."""
         return self.path / "report.html"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from danlu.alignment.road_config import AlignmentConfig, Label, seeded
 from danlu.common.duration import Duration
 from danlu.common.errors import DanluError
 from danlu.common.files import write_atomic
@@ -30,7 +31,7 @@ class Recipe:
     out: str | None = None
     """The run folder; by default runs/NAME."""
     seed: int | None = None
-    """Sets every seed below at once (corpus.toy.seed, training.seed, forecast.seed, sampling.seed)."""
+    """Sets every seed below at once (corpus.toy.seed, training.seed, forecast.seed, sampling.seed, alignment's)."""
     budget: str = DEFAULT_BUDGET
     """The target's training compute in FLOPs (1e14flops; the ladder takes at most a third of it on top), or the time of
     the whole run on this machine (10min), which is turned into FLOPs once, by its measured speed."""
@@ -46,6 +47,8 @@ class Recipe:
     """How the law is fitted and the interval made."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     """How the samples of the trained target are drawn."""
+    alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
+    """How the target becomes an assistant."""
 
     def __post_init__(self) -> None:
         if self.duration.unit not in ("flops", "seconds"):
@@ -64,7 +67,30 @@ class Recipe:
             "training.seed": self.training.seed,
             "forecast.seed": self.forecast.seed,
             "sampling.seed": self.sampling.seed,
+            "alignment.labeller.seed": self.alignment.labeller.seed,
+            "alignment.sft.seed": self.alignment.sft.seed,
+            "alignment.reward.seed": self.alignment.reward.seed,
+            "alignment.ppo.seed": self.alignment.ppo.seed,
         }
+
+    @property
+    def label(self) -> Label:
+        """Who ranks, `auto` decided."""
+        alignment = self.alignment
+        if alignment.label != "auto":
+            return alignment.label
+        return "simulated" if self.corpus.data == ("toy",) and alignment.demonstrations is None else "none"
+
+    @property
+    def fine_tunes(self) -> bool:
+        """Whether there are demonstrations: a user's, or the toy language's own."""
+        own = self.corpus.data == ("toy",) and self.label != "none"
+        return self.alignment.demonstrations is not None or own
+
+    @property
+    def learns_from_rankings(self) -> bool:
+        """Whether there are rankings, or somebody who makes some."""
+        return self.fine_tunes and (self.alignment.rankings is not None or self.label != "none")
 
 
 def resolve(recipe: Recipe, default_name: str) -> Recipe:
@@ -80,6 +106,7 @@ def resolve(recipe: Recipe, default_name: str) -> Recipe:
         training=replace(recipe.training, seed=recipe.seed),
         forecast=replace(recipe.forecast, seed=recipe.seed),
         sampling=replace(recipe.sampling, seed=recipe.seed),
+        alignment=seeded(recipe.alignment, recipe.seed),
     )
 
 

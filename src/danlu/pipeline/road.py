@@ -72,6 +72,7 @@ def _refuse_to_lose(standing: dict[str, Status], road: Sequence[Stage], folder: 
             )
     changed = [one for one in standing.values() if one.condition == "changed" and _rested_on(one.stage, road)]
     if not changed:
+        _refuse_to_redo(standing, road, folder, force)
         return
     what = "; ".join(dict.fromkeys(detail for one in changed for detail in one.details))
     if begun:
@@ -85,6 +86,22 @@ def _refuse_to_lose(standing: dict[str, Status], road: Sequence[Stage], folder: 
             f"{folder.path} holds a run that something else was asked of: {what}.",
             f"Choose another --out, or add --force to redo this one from '{changed[0].stage.name}' on.",
         )
+
+
+def _refuse_to_redo(standing: dict[str, Status], road: Sequence[Stage], folder: RunFolder, force: bool) -> None:
+    """After the training, what is costly is redone only when asked; all that reads something redone is redone too."""
+    affected: set[str] = set()
+    reasons: list[str] = []
+    for stage in road:
+        one = standing[stage.name]
+        if one.condition == "changed" or affected.intersection(stage.needs):
+            affected.add(stage.name)
+            reasons += one.details if one.condition == "changed" else ()
+            if stage.costly and _holds_work(stage, folder) and not force:
+                raise DanluError(
+                    f"{folder.path} holds a run that something else was asked of: {'; '.join(dict.fromkeys(reasons))}.",
+                    f"Choose another --out, or add --force to redo '{stage.name}' and what comes after it.",
+                )
 
 
 def _training_has_begun(road: Sequence[Stage], folder: RunFolder) -> bool:

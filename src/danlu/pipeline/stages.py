@@ -9,6 +9,7 @@ from danlu.common.errors import DanluError
 from danlu.common.files import read_json, write_json
 from danlu.common.strict import to_mapping
 from danlu.hardware.speed import measure_speed
+from danlu.pipeline.align_stages import alignment_stages
 from danlu.pipeline.budget import EXPECTED_FRACTION, format_rate, target_flops
 from danlu.pipeline.manifest import note_data
 from danlu.pipeline.recipe import Recipe, deciding
@@ -171,7 +172,7 @@ def _data_files(recipe: Recipe) -> Mapping[str, Sequence[Path]]:
     return found
 
 
-ROAD = (
+ROAD: tuple[Stage, ...] = (
     Stage(
         name="budget",
         does="the budget in FLOPs",
@@ -260,3 +261,8 @@ ROAD = (
         needs=("tokens", "pretrain"),
     ),
 )
+
+
+def road_to_assistant(recipe: Recipe) -> tuple[Stage, ...]:
+    """The stages of a recipe: to the base model always, and on to an assistant where it has what that takes."""
+    return (*ROAD, *alignment_stages(recipe))
