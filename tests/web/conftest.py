@@ -52,6 +52,14 @@ def make_model(folder: Path, *, chat: bool) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_passwords() -> Iterator[None]:
+    """Hashes that cost a thirtieth, for many are made here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("danlu.web.passwords._COST", 2**10)
+        yield
+
+
 @pytest.fixture(scope="session")
 def chat_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model(tmp_path_factory.mktemp("models") / "tiny", chat=True)
@@ -120,7 +128,7 @@ def models_of(*folders: Path) -> ServedModels:
 def served(tmp_path_factory: pytest.TempPathFactory, chat_folder: Path, base_folder: Path) -> Iterator[Served]:
     data = tmp_path_factory.mktemp("data")
     config = ServerConfig(
-        data=data, port=0, runs=data / "runs", limits=Limits(body_bytes=1 << 20, header_seconds=2, body_seconds=2)
+        data=data, port=0, runs=data / "runs", limits=Limits(body_bytes=1 << 20, header_seconds=2, body_seconds=5)
     )
     found, stop = start(config, models_of(chat_folder, base_folder))
     yield found

@@ -1,0 +1,250 @@
+"""How a served model bears load on the loopback: many streaming clients, slow readers, half-open connections.
+
+    python benchmarks/serve_load.py MODEL [--clients 200] [--seconds 60] [--tokens 64] [--rival COMMAND]
+
+Clients and server share the machine. Each client asks for its own text over and over, sampled with its own seed: any
+answer that differs from its first one is counted as mixed up. The last line is the figures as JSON.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import re
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Tally:
+    """What one client saw."""
+
+    tokens: int = 0
+    answers: int = 0
+    errors: int = 0
+    mixed_up: int = 0
+    waits: list[float] = field(default_factory=list)
+    """Times to the first token (seconds)."""
+    reference: str | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server and how it is asked."""
+
+    port: int
+    path: str
+    body: dict[str, Any]
+
+    def request(self, number: int) -> bytes:
+        """The bytes of a client's request."""
+        text = f"Client {number} says: the furnace is hot and"
+        asked = dict(self.body, seed=number)
+        if "chat" in self.path:
+            asked["messages"] = [{"role": "user", "content": text}]
+        else:
+            asked["prompt"] = text
+        data = json.dumps(asked).encode()
+        head = f"POST {self.path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        return f"{head}Content-Length: {len(data)}\r\nConnection: close\r\n\r\n".encode() + data
+
+
+async def ask(target: Target, number: int, tally: Tally, pause: float = 0.0) -> None:
+    """One streamed answer."""
+    began = time.perf_counter()
+    reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
+    texts: list[str] = []
+    finished, tokens = False, 0
+    try:
+        writer.write(target.request(number))
+        status = await reader.readline()
+        async for line in reader:
+            if not line.startswith(b"data: {"):
+                finished = finished or line.startswith(b"data: [DONE]")
+                continue
+            event = json.loads(line[6:])
+            if "error" in event:
+                break
+            if event.get("usage"):
+                tokens = event["usage"]["completion_tokens"]
+            for choice in event.get("choices", ()):
+                if not texts:
+                    tally.waits.append(time.perf_counter() - began)
+                texts.append(choice.get("text") or choice.get("delta", {}).get("content") or "")
+                finished = finished or choice.get("finish_reason") is not None
+            if pause:
+                await asyncio.sleep(pause)
+    finally:
+        writer.close()
+    if b" 200 " not in status or not finished:
+        tally.errors += 1
+        return
+    tally.answers += 1
+    tally.tokens += tokens or len(texts)
+    whole = "".join(texts)
+    if tally.reference is None:
+        tally.reference = whole
+    tally.mixed_up += whole != tally.reference
+
+
+async def load(target: Target, clients: int, seconds: float) -> tuple[list[Tally], float]:
+    """Have clients ask for a while; what they saw, and how long it took until the last had its answer."""
+    began = time.perf_counter()
+
+    async def one(number: int) -> Tally:
+        tally = Tally()
+        while time.perf_counter() - began < seconds:
+            try:
+                await ask(target, number, tally)
+            except (OSError, ValueError):
+                tally.errors += 1
+        return tally
+
+    tallies = await asyncio.gather(*(one(number) for number in range(clients)))
+    return list(tallies), time.perf_counter() - began
+
+
+def figures(tallies: list[Tally], seconds: float) -> dict[str, Any]:
+    """Tokens a second, waits, fairness (Jain et al. 1984: 1 where all got the same)."""
+    tokens = [tally.tokens for tally in tallies]
+    waits = sorted(wait for tally in tallies for wait in tally.waits)
+    squares = sum(number * number for number in tokens)
+    return {
+        "clients": len(tallies),
+        "seconds": round(seconds, 2),
+        "answers": sum(tally.answers for tally in tallies),
+        "errors": sum(tally.errors for tally in tallies),
+        "mixed_up": sum(tally.mixed_up for tally in tallies),
+        "tokens_per_second": round(sum(tokens) / seconds, 1),
+        "first_token_median": round(statistics.median(waits), 4) if waits else None,
+        "first_token_p99": round(waits[int(0.99 * (len(waits) - 1))], 4) if waits else None,
+        "fairness": round(sum(tokens) ** 2 / (len(tokens) * squares), 4) if squares else None,
+    }
+
+
+async def disturbed(target: Target, seconds: float, half_open: int, slow: int) -> dict[str, Any]:
+    """One client beside connections that never say what they want, and readers that hardly read."""
+    async with contextlib.AsyncExitStack() as stack:
+        for number in range(half_open):
+            _, writer = await asyncio.open_connection("127.0.0.1", target.port)
+            stack.callback(writer.close)
+            if number % 2:
+                writer.write(b"GET / HTTP/1.1\r\nHost:")
+        readers = [asyncio.create_task(ask(target, 10_000 + number, Tally(), 1.0)) for number in range(slow)]
+        tallies, took = await load(target, 1, seconds)
+        for task in readers:
+            task.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
+        return figures(tallies, took)
+
+
+@contextmanager
+def danlu(model: str, data: str) -> Iterator[tuple["subprocess.Popen[str]", int, float]]:
+    """Our server as a process; its port, and how long it took to answer."""
+    command = [sys.executable, "-m", "danlu.cli.main", "serve", model, "--port", "0", "--data", data]
+    began = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                found = re.search(r"http://127\.0\.0\.1:(\d+)/v1", line)
+                if found:
+                    break
+            else:
+                raise SystemExit("danlu serve did not start.")
+            answering = time.perf_counter() - began
+            wait_for(int(found[1]))
+            yield process, int(found[1]), answering
+        finally:
+            process.terminate()
+
+
+def wait_for(port: int, path: str = "/health", seconds: float = 120) -> None:
+    """Wait until a server says that it is ready."""
+    deadline = time.perf_counter() + seconds
+    while time.perf_counter() < deadline:
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer,
+        ):
+            if answer.status == 200:
+                return
+        time.sleep(0.2)
+    raise SystemExit(f"nothing answers at port {port}.")
+
+
+def process_figures(pid: int) -> tuple[float, float]:
+    """Resident memory (MB) and processor time so far (seconds), from /proc."""
+    with open(f"/proc/{pid}/status") as file:
+        memory = next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1024
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return memory, (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--clients", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--half-open", type=int, default=1000)
+    parser.add_argument("--slow", type=int, default=10)
+    parser.add_argument("--rival", help="a command of another server; {port} is where it must listen")
+    parser.add_argument("--rival-model", help="what the rival calls the model")
+    options = parser.parse_args()
+    found: dict[str, Any] = {}
+    body = {"max_tokens": options.tokens, "temperature": 1.0, "stream": True}
+    body["stream_options"] = {"include_usage": True}
+    with tempfile.TemporaryDirectory() as data, danlu(options.model, data) as (process, port, answering):
+        found["answers_after_seconds"] = round(answering, 2)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models") as answer:
+            name = json.load(answer)["data"][0]["id"]
+        memory, used = process_figures(process.pid)
+        time.sleep(3)
+        found["memory_mb_loaded"] = round(memory)
+        found["idle_cpu_percent"] = round(100 * (process_figures(process.pid)[1] - used) / 3, 2)
+        target = Target(port, "/v1/completions", {**body, "model": name, "ignore_eos": True})
+        asyncio.run(load(target, 1, 1))  # warm
+        found["one"] = figures(*asyncio.run(load(target, 1, options.seconds / 4)))
+        found["many"] = figures(*asyncio.run(load(target, options.clients, options.seconds)))
+        found["ratio"] = round(found["many"]["tokens_per_second"] / found["one"]["tokens_per_second"], 2)
+        found["one_disturbed"] = asyncio.run(disturbed(target, options.seconds / 4, options.half_open, options.slow))
+        found["memory_mb_after"] = round(process_figures(process.pid)[0])
+        chat = Target(port, "/v1/chat/completions", {**body, "model": name})
+        if options.rival:
+            found["many_chat"] = figures(*asyncio.run(load(chat, options.clients, options.seconds)))
+    if options.rival:
+        found["rival"] = rival(options, body)
+    print(json.dumps(found))
+
+
+def rival(options: argparse.Namespace, body: dict[str, Any]) -> dict[str, Any]:
+    """The same load on another server."""
+    port = 18_765
+    command = shlex.split(options.rival.format(port=port))
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_for(port, "/v1/models")
+            model = options.rival_model or options.model
+            target = Target(port, "/v1/chat/completions", {**body, "model": model})
+            asyncio.run(load(target, 1, 1))
+            one = figures(*asyncio.run(load(target, 1, options.seconds / 4)))
+            return {"one": one, "many": figures(*asyncio.run(load(target, options.clients, options.seconds)))}
+        finally:
+            process.terminate()
+
+
+if __name__ == "__main__":
+    main()

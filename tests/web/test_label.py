@@ -1,0 +1,216 @@
+"""The annotation endpoints: several people at once, each answer kept once, and nothing told that should not be."""
+
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from danlu.feedback.desk import Desk
+from danlu.feedback.records import Ranking, prompt_of
+from danlu.feedback.tasks import Task
+from danlu.web.config import ServerConfig
+from danlu.web.label_figures import leaning, same_order
+from danlu.web.served import ServedModels
+
+from .conftest import Served, start
+
+PASSWORD = "a good password"
+
+
+def new_id() -> str:
+    return uuid.uuid4().hex
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Served]:
+    found, stop = start(ServerConfig(data=tmp_path, port=0), ServedModels([]))
+    for name in ("lin", "wang"):
+        found.services.accounts.add(name, "labeler", PASSWORD)
+    yield found
+    stop()
+
+
+def person(site: Served, name: str) -> httpx.Client:
+    client = httpx.Client(base_url=site.url, timeout=60, headers={"Origin": site.url})
+    assert client.post("/api/login", json={"name": name, "password": PASSWORD}).status_code == 200
+    return site.with_csrf(client)
+
+
+def tasks(number: int, **values: Any) -> list[Task]:
+    return [
+        Task(
+            "rank",
+            prompt_of(f"Question {i}?"),
+            (f"good {i}", f"bad answer {i}", f"middling {i}"),
+            ("secret-model-a", "secret-model-b", "secret-model-c"),
+            **values,
+        )
+        for i in range(number)
+    ]
+
+
+def rank(client: httpx.Client, task: dict[str, Any], id: str | None = None, **more: Any) -> httpx.Response:
+    order = {"good": 0, "middling": 1, "bad": 2}
+    ranks = [order[text.split()[0]] for text in task["completions"]]
+    return client.post(
+        "/api/label/answers",
+        json={"id": id or new_id(), "lease": task["lease"], "ranks": ranks, "seconds": 3.5, **more},
+    )
+
+
+def test_a_ranking_is_kept_in_canonical_order(site: Served) -> None:
+    site.services.desk.add_tasks(tasks(1))
+    with person(site, "lin") as lin:
+        answer = lin.get("/api/label/next")
+        assert "secret-model" not in answer.text  # whoever judges does not know whom
+        task = answer.json()["task"]
+        assert task["prompt"] == [{"role": "user", "content": "Question 0?"}]
+        flags = [["harmful"] if text.startswith("bad") else [] for text in task["completions"]]
+        id = new_id()
+        for _ in range(3):  # a page that got no answer sends it again
+            assert rank(lin, task, id, completion_flags=flags, note="<b>").json() == {"kept": id}
+        assert rank(lin, task).status_code == 409
+        assert lin.get("/api/label/next").json() == {"task": None}
+        assert lin.get("/api/label/progress").json() == {"mine": 1, "left": 0}
+    (ranking,) = site.services.desk.rankings(flagged=True)
+    assert ranking.ranks == (0, 2, 1)
+    assert ranking.completion_flags == ((), ("harmful",), ())
+    assert (ranking.annotator, ranking.note, ranking.seconds) == ("lin", "<b>", 3.5)
+    assert ranking.completion_sources[0] == "secret-model-a"
+
+
+def test_nobody_answers_for_another(site: Served) -> None:
+    site.services.desk.add_tasks(tasks(2))
+    with person(site, "lin") as lin, person(site, "wang") as wang:
+        task = lin.get("/api/label/next").json()["task"]
+        assert rank(wang, task).status_code == 404
+        assert (
+            wang.post("/api/label/skips", json={"id": new_id(), "lease": task["lease"], "reason": "x"}).status_code
+            == 404
+        )
+        assert wang.delete(f"/api/label/leases/{task['lease']}").status_code == 404
+        assert wang.put(f"/api/label/leases/{task['lease']}/draft", json={"text": "x"}).status_code == 404
+        # An identity that somebody else used is one's own all the same.
+        id = new_id()
+        rank(lin, task, id)
+        own = wang.get("/api/label/next").json()["task"]
+        assert rank(wang, own, id).status_code == 200
+    assert len(list(site.services.desk.rankings())) == 2
+
+
+def test_undo_skip_release_and_drafts(site: Served) -> None:
+    site.services.desk.add_tasks([*tasks(1), Task("demonstrate", prompt_of("写一句诗。"))])
+    with person(site, "lin") as lin:
+        task = lin.get("/api/label/next").json()["task"]
+        rank(lin, task)
+        again = lin.post("/api/label/undo", json={"id": new_id()}).json()["task"]
+        assert (again["lease"], again["completions"]) == (task["lease"], task["completions"])
+        assert not list(site.services.desk.rankings())
+        rank(lin, again)
+        writing = lin.get("/api/label/next").json()["task"]
+        assert (writing["kind"], writing["completions"], writing["draft"]) == ("demonstrate", [], "")
+        draft = lin.put(f"/api/label/leases/{writing['lease']}/draft", json={"text": "床前\u0000"})
+        assert draft.status_code == 200
+        assert lin.get("/api/label/next").json()["task"]["draft"] == "床前\u0000"
+        skip = {"id": new_id(), "lease": writing["lease"], "reason": " "}
+        assert lin.post("/api/label/skips", json=skip).status_code == 400
+        assert lin.post("/api/label/skips", json={**skip, "reason": "unclear"}).status_code == 200
+        assert lin.post("/api/label/undo", json={"id": new_id()}).json()["task"]["lease"] == writing["lease"]
+        body = {"id": new_id(), "lease": writing["lease"], "response": "床前明月光", "flags": ["bad_flag"]}
+        assert lin.post("/api/label/answers", json=body).status_code == 400
+        assert lin.post("/api/label/answers", json={**body, "flags": []}).status_code == 200
+        assert lin.post("/api/label/undo", json={"id": new_id()}).json()["task"] is not None
+        assert lin.delete(f"/api/label/leases/{writing['lease']}").status_code == 200
+    with person(site, "wang") as wang:
+        assert wang.get("/api/label/next").json()["task"]["kind"] == "demonstrate"
+
+
+def test_people_at_once_lose_nothing_and_double_nothing(site: Served, tmp_path: Path) -> None:
+    number, people = 30, 2
+    site.services.desk.add_tasks(tasks(number))
+    problems: list[str] = []
+
+    def work(name: str) -> None:
+        with person(site, name) as client:
+            while (task := client.get("/api/label/next").json()["task"]) is not None:
+                id = new_id()
+                sent = [rank(client, task, id) for _ in range(2)]
+                problems.extend(answer.text for answer in sent if answer.status_code != 200)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in ("lin", "wang")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert not problems
+    kept = list(Desk(site.services.config.feedback_place).rankings())  # as another process finds it
+    assert sorted(ranking.prompt[0].content for ranking in kept) == sorted(f"Question {i}?" for i in range(number))
+    assert len({ranking.annotator for ranking in kept}) == people
+
+
+def test_an_administrator_brings_in_tasks_and_takes_out_records(site: Served) -> None:
+    with site.sign_in() as admin:
+        plain = {
+            "kind": "rank",
+            "prompt": [{"role": "user", "content": "=1+1?"}],
+            "completions": ["good =2", "bad @x"],
+            "wanted": 2,
+        }
+        assert admin.post("/api/label/tasks", json={"tasks": [plain, plain]}).json() == {"added": 1, "known": 1}
+        assert admin.post("/api/label/tasks", json={"tasks": [{**plain, "kind": "guess"}]}).status_code == 400
+        for name in ("lin", "wang"):
+            with person(site, name) as client:
+                task = client.get("/api/label/next").json()["task"]
+                worse = "good" if name == "wang" else "bad"
+                ranks = [int(text.startswith(worse)) for text in task["completions"]]
+                body = {"id": new_id(), "lease": task["lease"], "ranks": ranks}
+                assert client.post("/api/label/answers", json=body).status_code == 200
+        figures = admin.get("/api/label/figures").json()
+        assert figures["agreement"]["pairs"]["value"] == 0
+        assert figures["annotators"]["lin"]["answers"] == 1
+        (conflict,) = admin.get("/api/label/conflicts").json()
+        assert set(conflict["ranks"]) == {"lin", "wang"}
+        last_word = {"prompt": plain["prompt"], "completions": plain["completions"], "ranks": [0, 1]}
+        assert admin.post("/api/label/adjudications", json=last_word).json() == {"added": 1, "known": 0}
+        assert admin.get("/api/label/conflicts").json() == []
+        exported = admin.get("/api/label/export", params={"format": "preference", "style": "text"})
+        rows = [json.loads(line) for line in exported.text.splitlines()]
+        assert {row["chosen"] for row in rows} == {"good =2", "bad @x"}
+        assert "attachment" in exported.headers["content-disposition"]
+        for form in ("../../etc", "demonstrations", "csv"):
+            assert admin.get("/api/label/export", params={"format": form}).status_code == 400
+        assert admin.get("/api/label/progress").json()["all"]["by_annotator"] == {"lin": 1, "wang": 1}
+
+
+def test_a_model_answers_prompts_to_be_ranked(served: Served, browser: httpx.Client) -> None:
+    body = {
+        "model": "tiny",
+        "prompts": ["hot?", "cold?"],
+        "completions": 3,
+        "settings": {"max_tokens": 6, "temperature": 1},
+    }
+    assert browser.post("/api/label/sample", json=body).json() == {"added": 2, "known": 0}
+    task = browser.get("/api/label/next").json()["task"]
+    assert len(task["completions"]) == 3
+    assert browser.post("/api/label/sample", json={**body, "model": "gpt"}).status_code == 400
+    assert browser.post("/api/label/sample", json={**body, "completions": 1}).status_code == 400
+
+
+def test_a_leaning_has_wilsons_interval() -> None:
+    found = leaning([True] * 8 + [False] * 2)
+    assert (found["share"], found["pairs"]) == (0.8, 10)
+    assert found["low"] == pytest.approx(0.4902, abs=1e-4)  # statsmodels: proportion_confint(8, 10, method="wilson")
+    assert found["high"] == pytest.approx(0.9433, abs=1e-4)
+    assert leaning([])["share"] is None
+
+
+def test_orders_are_compared_pair_by_pair() -> None:
+    assert same_order((0, 1, 2), (0, 1, 2)) == 1
+    assert same_order((0, 1, 2), (2, 1, 0)) == 0
+    assert same_order((0, 1), (0, 0)) == 0.5
+    assert Ranking(prompt_of("x"), ("a", "b"), (0, 1)).num_pairs == 1
