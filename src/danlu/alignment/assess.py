@@ -37,6 +37,8 @@ class Voice:
     max_new_tokens: int
     seed: int = 0
     temperature: float = 1.0
+    missing_eos_score: float | None = None
+    """Replaces the reward of an answer that was cut off, as in PPO; None keeps it."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,8 @@ def draw(policy: Transformer, queries: Sequence[Query], voice: Voice, reward: Re
     )
     responses = rollout.responses()
     scores = reward(every, responses).double().cpu().numpy() if reward else np.empty(0)
+    if reward and voice.missing_eos_score is not None:
+        scores = np.where(rollout.ended.numpy(), scores, voice.missing_eos_score)
     return Drawn(rollout, tuple(voice.text(response) for response in responses), scores)
 
 

@@ -68,7 +68,7 @@ class AlignmentConfig:
     scale: float | None = None
     """Factor on the numbers of prompts and episodes below. None: the square root of the target's training compute over
     4e13 FLOPs, so that alignment takes the same share of a run whatever its size."""
-    context: int = 192
+    context: int = 224
     """Tokens that prompt and response may have together. RoPE has no table, so SFT can lengthen the base model's."""
     completions: int = 4
     """Completions of each prompt that are ranked together (K)."""

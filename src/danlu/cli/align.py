@@ -57,9 +57,11 @@ def main(words: list[str]) -> None:
 
 def _recipe_of(words: list[str]) -> Recipe:
     """The recipe of the run that is named first, whose settings are the flags' defaults."""
-    path = Path(words[0]) if words and not words[0].startswith("-") else None
-    if path is None or any(word in ("-h", "--help") for word in words):
-        return Recipe()
+    if not words or any(word in ("-h", "--help") for word in words):
+        return Recipe()  # tyro says what is missing, or shows the help
+    if words[0].startswith("-"):
+        raise DanluError("the run is named first.", f"danlu align RUN {shlex.join(words)}")
+    path = Path(words[0])
     if not (path / "recipe.toml").is_file() or not (path / "pretrain" / "model" / "config.json").is_file():
         raise DanluError(
             f"{path} is no run with a trained base model.",

@@ -70,12 +70,12 @@ class Talk:
         if not said:
             self.turns = list(self._opening)
             return
-        before = len(self.turns)
+        before = list(self.turns)
         self.turns.append({"role": "user", "content": said})
         try:
             prompt, dropped = self._fitting()
         except DanluError:
-            del self.turns[before:]
+            self.turns = before
             raise
         if dropped:
             yield f"[the first {dropped} messages no longer fit into the context and are left out]\n"

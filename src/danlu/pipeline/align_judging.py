@@ -108,7 +108,7 @@ def _answers(
         return responses, curves, queries
     many = draw(sft, queries, replace(voice, seed=voice.seed + 1), judge_of_all, _SAMPLES)
     responses.append(best_of(many, _SAMPLES, _BEST_OF))
-    curves.append(best_of_n_curve(many, _SAMPLES, _gold_of(queries, many.texts, _SAMPLES)))
+    curves.append(best_of_n_curve(many, _SAMPLES, gold_of(queries, many.texts, _SAMPLES)))
     for this in rounds:
         policy = load_transformer(this.ppo / "model", device, precision)
         drawn = draw(policy, queries, voice, judge_of_all)
@@ -157,7 +157,7 @@ def _bits(run: RunFolder, model: Path, recipe: Recipe) -> float:
     return evaluate_tokens(transformer, TokenDataset(run.tokens / "heldout"), recipe.training.context).bits_per_byte
 
 
-def _gold_of(queries: "Sequence[Query]", texts: Sequence[str], samples: int) -> list[float] | None:
+def gold_of(queries: "Sequence[Query]", texts: Sequence[str], samples: int) -> list[float] | None:
     """Gold scores of so many answers to each query, for reports; None where there is no gold."""
     from danlu.corpus.toy.gold import gold
 

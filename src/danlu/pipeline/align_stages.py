@@ -50,7 +50,7 @@ def _demonstrations(job: Job) -> Results:
 
     config, recipe = settings_of(job), job.recipe
     if config.demonstrations is None:
-        fits = fits_the_context(job.folder.model, config.context)
+        fits = fits_the_context(job.folder.model, config.context, config.ppo.max_new_tokens)
         material = toy_material(recipe.corpus.toy, config.prompts, fits)
     else:
         files = [None if path is None else Path(path) for path in (config.prompts_file, config.rankings)]
@@ -61,6 +61,8 @@ def _demonstrations(job: Job) -> Results:
             "Give --rankings FILE, or let people rank: --label page.",
         )
     write_material(material, job.out)
+    if too_long := material.notes.get("too_long"):
+        job.report(f"{too_long:,} instructions are too long for answers of {config.ppo.max_new_tokens} tokens")
     job.report(
         f"{len(material.demonstrations):,} demonstrations; {len(material.comparisons):,} prompts to rank for,"
         f" {len(material.ppo):,} to practise on, {len(material.held_out):,} held out"
@@ -118,10 +120,13 @@ def _user_files(*names: str) -> Any:
     return sources
 
 
-def _settings(*names: str) -> Any:
+def _settings(*names: str, drawn: tuple[str, ...] = ()) -> Any:
+    """Part of the alignment's settings; of PPO's, those named in `drawn`, which say how answers are drawn."""
+
     def settings(recipe: Recipe) -> Any:
         plain = to_mapping(recipe.alignment)
-        return {"alignment": {name: plain[name] for name in names}}
+        part = {name: plain[name] for name in names}
+        return {"alignment": part | ({"ppo": {name: plain["ppo"][name] for name in drawn}} if drawn else {})}
 
     return settings
 
@@ -131,7 +136,7 @@ _DEMONSTRATIONS = Stage(
     does="how an assistant answers, and the prompts of each step",
     run=_demonstrations,
     outputs=(),
-    settings=_settings("demonstrations", "prompts_file", "context", "prompts", "scale"),
+    settings=_settings("demonstrations", "prompts_file", "context", "prompts", "scale", drawn=("max_new_tokens",)),
     needs=("budget", "tokens", "pretrain"),
     sources=_user_files("demonstrations", "prompts_file"),
 )
@@ -150,7 +155,10 @@ _RANKINGS = Stage(
     does="what it says, ranked",
     run=_rankings,
     outputs=(),
-    settings=_settings("label", "rankings", "completions", "overlap", "held_out_rankings", "labeller"),
+    settings=_settings(
+        *("label", "rankings", "completions", "overlap", "held_out_rankings", "labeller"),
+        drawn=("max_new_tokens", "temperature", "seed"),
+    ),
     needs=("demonstrations", "sft"),
     sources=_user_files("rankings"),
 )

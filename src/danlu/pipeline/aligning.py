@@ -72,12 +72,17 @@ class Round:
         return earlier + read_rankings(self.rankings / f"{side}.jsonl")
 
 
-def fits_the_context(model: Path, context: int) -> Callable[[str, str], bool]:
-    """Whether a prompt and its response have room together, in a model's own tokens and template."""
+def fits_the_context(model: Path, context: int, max_new_tokens: int) -> Callable[[str, str], bool]:
+    """Whether a prompt leaves room for the longest answer, and a right response is no longer, in a model's tokens."""
     from danlu.tokens.chat import load_chat
 
     chat = load_chat(model)
-    return lambda prompt, response: len(chat.text([{"role": "user", "content": prompt}], response).tokens) <= context
+
+    def fits(prompt: str, response: str) -> bool:
+        text = chat.text([{"role": "user", "content": prompt}], response)
+        return text.start <= context - max_new_tokens and len(text.tokens) - text.start <= max_new_tokens
+
+    return fits
 
 
 def rank(this: Round, config: AlignmentConfig, recipe: Recipe, out: Path, report: Progress) -> Results:
@@ -182,12 +187,12 @@ def practise(this: Round, config: AlignmentConfig, recipe: Recipe, out: Path, re
     loader = Loader(TokenDataset(this.run.tokens / "train"), context, ppo.seed)
     policy, result = learn(
         ppo,
-        Begin(Weights(model, weights), _value_network(this.reward / "model"), (chat.end,), chat.pad),
+        Begin(Weights(model, weights), value_network(this.reward / "model"), (chat.end,), chat.pad),
         encoded.queries,
         reward_of(this.reward / "model", chat, recipe),
         out,
         report,
-        gold=_gold_judge(chat) if material.instructions is not None else None,
+        gold=gold_judge(chat) if material.instructions is not None else None,
         mix=Mix(loader, ppo.minibatch_size * ppo.ptx_ratio, context) if ppo.ptx_coef else None,
     )
     save_pretrained(model, policy, this.start, out / "model", torch.float32, chat=True)
@@ -214,7 +219,10 @@ def voice_of(chat: "Chat", config: AlignmentConfig) -> "Voice":
     """How a model's answers are drawn: as PPO draws them."""
     from danlu.alignment.assess import Voice
 
-    return Voice((chat.end,), chat.pad, chat.decode, config.ppo.max_new_tokens, config.ppo.seed, config.ppo.temperature)
+    ppo = config.ppo
+    return Voice(
+        (chat.end,), chat.pad, chat.decode, ppo.max_new_tokens, ppo.seed, ppo.temperature, ppo.missing_eos_score
+    )
 
 
 def encode_all(queries: "Sequence[Query]", chat: "Chat") -> "list[Query]":
@@ -244,7 +252,7 @@ def reward_of(model: Path, chat: "Chat", recipe: Recipe) -> "Reward":
     return reward
 
 
-def _value_network(reward: Path) -> Any:
+def value_network(reward: Path) -> Any:
     """The reward model's weights, which PPO's value network begins as."""
     from danlu.alignment.learning import Weights
     from danlu.model.score import load_score_model
@@ -253,7 +261,7 @@ def _value_network(reward: Path) -> Any:
     return Weights(model.config, model.state_dict())
 
 
-def _gold_judge(chat: "Chat") -> Any:
+def gold_judge(chat: "Chat") -> Any:
     """The gold score of what PPO draws, to be shown along the run. Nothing is learned from it."""
     import torch
 

@@ -1,0 +1,230 @@
+"""Gao's picture on the toy language: gold against KL for reward models of several sizes and amounts of labels.
+
+    python benchmarks/overoptimisation.py RUN --out DIR [--widths 24 48 96] [--labels 300 1000 3000] [--episodes 8192]
+
+RUN is a finished `danlu run` on the toy language. Its SFT model is the policy of every cell and never changes; the
+reward models begin as models of their own, of each width, pretrained here on RUN's tokens and taught on RUN's
+demonstrations. Completions of the SFT model are ranked by the gold score itself, without noise, as Gao, Schulman and
+Hilton did (2022, arXiv 2210.10760, section 2), of which each reward model learns as many comparisons as its column
+says. PPO then optimises it without a KL penalty and without pretraining data; the best of 1 to 32 is estimated from 32
+samples of each held-out prompt. Gold is watched along the way, and Gao's two forms are fitted to it.
+
+Every part is kept in DIR and found again by the same command: it can be stopped and continued, cell by cell. It ends
+with a table and a picture for each way of optimising (DIR/cells.json, DIR/rl.svg, DIR/best_of_n.svg), in which wider
+models are darker and more labels are thicker.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from danlu.alignment.assess import best_of_n_curve, draw, learning_curve
+from danlu.alignment.guards import GuardConfig
+from danlu.alignment.labeller import SimulatedLabellers
+from danlu.alignment.labeller_config import LabellerConfig
+from danlu.alignment.learning import Begin, Weights, learn
+from danlu.alignment.material import Material, read_material, read_rankings, write_rankings
+from danlu.alignment.outcome import OptimisationCurve
+from danlu.alignment.queries import fitting
+from danlu.alignment.rank import judge_reward_model, ranking_tasks
+from danlu.alignment.reward import run_reward
+from danlu.alignment.reward_scorer import RewardScorer
+from danlu.alignment.road_config import AlignmentConfig
+from danlu.alignment.sft import run_sft
+from danlu.common.files import read_json, write_json
+from danlu.common.progress import Progress
+from danlu.common.strict import from_mapping, to_mapping
+from danlu.feedback.records import Ranking
+from danlu.model.family import shape
+from danlu.model.huggingface import load_pretrained
+from danlu.pipeline.align_judging import gold_of
+from danlu.pipeline.aligning import encode_all, gold_judge, reward_of, value_network, voice_of
+from danlu.pipeline.folder import RunFolder
+from danlu.pipeline.judging import load_transformer
+from danlu.pipeline.recipe import Recipe, read_recipe
+from danlu.pipeline.trainings import train_target
+from danlu.report import svg
+from danlu.tokens.build import read_tokens_summary
+from danlu.tokens.chat import load_chat
+
+SAMPLES = 32
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every cell shares."""
+
+    run: RunFolder
+    out: Path
+    recipe: Recipe
+    config: AlignmentConfig
+    material: Material
+    report: Progress
+    options: argparse.Namespace
+
+
+def start_of(bench: Bench, width: int) -> Path:
+    """A model of a width that has seen RUN's text and demonstrations: what a reward model begins as."""
+    place, run, recipe = bench.out / f"width-{width}", bench.run, bench.recipe
+    if not (place / "sft" / "result.json").exists():
+        summary = read_tokens_summary(run.tokens)
+        model = shape(width, summary.vocab_size, recipe.training.context)
+        tokens = round(bench.options.ratio * model.num_parameters("matmul"))
+        train_target(model, run.tokens, tokens, recipe.training, place / "base", bench.report)
+        sft = replace(bench.config.sft, context=bench.config.context)
+        shown = bench.material
+        run_sft(place / "base" / "model", shown.demonstrations, shown.validation, sft, place / "sft", bench.report)
+    return place / "sft" / "model"
+
+
+def all_rankings(bench: Bench) -> list[Ranking]:
+    """Completions of the SFT model in gold's own order; ties where gold is equal."""
+    path = bench.out / "rankings.jsonl"
+    if not path.exists():
+        sft, config = bench.run.sft / "model", bench.config
+        chat = load_chat(sft)
+        policy = load_transformer(sft, bench.recipe.training.device, bench.recipe.training.precision)
+        queries = encode_all((*bench.material.comparisons, *bench.material.ppo), chat)
+        asked = fitting(queries, policy.config.max_position_embeddings, config.ppo.max_new_tokens).queries
+        wanted = max(bench.options.labels) // 4 + 200
+        drawn = draw(policy, asked[:wanted], voice_of(chat, config), None, config.completions)
+        tasks = ranking_tasks(asked[:wanted], drawn.texts, config.completions, 0.0, "sft")
+        write_rankings(SimulatedLabellers(LabellerConfig(annotators=1, tie_band=0.0), noise=0.0).rankings(tasks), path)
+    return read_rankings(path)
+
+
+def first_comparisons(rankings: Sequence[Ranking], count: int) -> list[Ranking]:
+    """The first rankings, until they hold so many comparisons."""
+    taken, held = [], 0
+    for ranking in rankings:
+        if held >= count:
+            break
+        taken.append(ranking)
+        held += sum(1 for _ in ranking.pairs())
+    return taken
+
+
+def cell(bench: Bench, width: int, labels: int, rankings: Sequence[Ranking]) -> Mapping[str, Any]:
+    """One reward model, optimised against in both ways."""
+    place = bench.out / f"width-{width}-labels-{labels}"
+    if (place / "cell.json").exists():
+        found: Mapping[str, Any] = read_json(place / "cell.json")
+        return found
+    training = bench.recipe.training
+    aside, rest = rankings[:100], rankings[100:]
+    some = first_comparisons(rest, labels)
+    shown = bench.material.demonstrations[:200]
+    run_reward(start_of(bench, width), some, [], shown, bench.config.reward, place, bench.report)
+    scorer = RewardScorer.load(place / "model", training.device, training.precision)
+    judged = judge_reward_model(some, aside, lambda p, c: scorer([p] * len(c), c), bench.config.labeller.tie_band)
+    chat = load_chat(bench.run.sft / "model")
+    policy = load_transformer(bench.run.sft / "model", training.device, training.precision)
+    voice = voice_of(chat, bench.config)
+    room = policy.config.max_position_embeddings
+    reward = reward_of(place / "model", chat, bench.recipe)
+    held_out = fitting(encode_all(bench.material.held_out, chat), room, voice.max_new_tokens).queries
+    many = draw(policy, held_out, voice, reward, SAMPLES)
+    best = best_of_n_curve(many, SAMPLES, gold_of(held_out, many.texts, SAMPLES))
+    ppo = replace(
+        bench.config.ppo,
+        beta=0.0,
+        ptx_coef=0.0,
+        episodes=bench.options.episodes,
+        guards=GuardConfig(kl_action="off"),
+        device=training.device,
+        precision=training.precision,
+    )
+    practised = fitting(encode_all(bench.material.ppo, chat), room, ppo.max_new_tokens).queries
+    weights = Weights(*load_pretrained(bench.run.sft / "model"))
+    begin = Begin(weights, value_network(place / "model"), (chat.end,), chat.pad)
+    learn(ppo, begin, practised, reward, place / "ppo", bench.report, gold=gold_judge(chat))
+    lines = (place / "ppo" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    curves = [best, learning_curve([json.loads(line) for line in lines])]
+    made = {"width": width, "labels": judged.comparisons}
+    made |= {"reward_model": to_mapping(judged), "curves": to_mapping(curves)}
+    write_json(place / "cell.json", made)
+    return made
+
+
+def line_of(made: Mapping[str, Any]) -> str:
+    """A cell for the table."""
+    accuracy = made["reward_model"]["gold"]
+    words = [f"{made['width']:>5} {made['labels']:>7,} {accuracy['value'] if accuracy else float('nan'):>9.1%}"]
+    for plain in made["curves"]:
+        curve = from_mapping(OptimisationCurve, plain, "a cell")
+        golds = [point.gold for point in curve.points if point.gold is not None]
+        fit = curve.fit
+        if fit is None or not golds:
+            words.append(f"{curve.way:>10}: no fit")
+            continue
+        peak = f"{fit.peak.value:.2f}" if fit.peak else "none"
+        words.append(
+            f"{curve.way:>10}: gold {golds[0]:.3f}, highest {max(golds):.3f}, last {golds[-1]:.3f}"
+            f"; alpha {fit.alpha.value:.3f} beta {fit.beta.value:.3f} peak d {peak}{' (seen)' if fit.peak_seen else ''}"
+        )
+    return "  ".join(words)
+
+
+def picture(made: Sequence[Mapping[str, Any]], way: str) -> str:
+    """Gold against the square root of the KL, a line for each cell."""
+    width, height, left, top, right, bottom = 760, 460, 60, 20, 740, 410
+    lines = []
+    for one in made:
+        for curve in one["curves"]:
+            points = [(max(p["kl"], 0.0) ** 0.5, p["gold"]) for p in curve["points"] if p["gold"] is not None]
+            if curve["way"] == way and points:
+                lines.append((one, sorted(points)))
+    if not lines:
+        return ""
+    every = [point for _, points in lines for point in points]
+    far, low, high = max(x for x, _ in every) or 1.0, min(y for _, y in every), max(y for _, y in every)
+    widths, labels = sorted({one["width"] for one in made}), sorted({one["labels"] for one in made})
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return left + x / far * (right - left), bottom - (y - low) / max(high - low, 1e-9) * (bottom - top)
+
+    parts = [svg.line(left, bottom, right, bottom, "axis")]
+    for value in svg.linear_ticks(low, high, 6):
+        parts.append(svg.label(left - 8, place(0, value)[1] + 4, f"{value:.2f}", "tick", "end"))
+    for value in svg.linear_ticks(0.0, far, 8):
+        parts.append(svg.label(place(value, low)[0], bottom + 20, f"{value:g}", "tick", "middle"))
+    parts.append(svg.label(right, bottom + 42, "distance d = sqrt(KL), nats^(1/2)", "axis-name", "end"))
+    parts.append(svg.label(left + 6, top + 4, "mean gold score", "axis-name"))
+    for one, points in lines:
+        shade = 75 - 55 * widths.index(one["width"]) / max(len(widths) - 1, 1)
+        thick = 1.2 + 2.4 * labels.index(one["labels"]) / max(len(labels) - 1, 1)
+        steps = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in points))
+        style = f"fill:none;stroke:hsl(12 70% {shade:.0f}%);stroke-width:{thick:.1f}"
+        tip = svg.element("title", f"width {one['width']}, {one['labels']:,} comparisons")
+        parts.append(svg.element("polyline", tip, points=steps, style=style))
+    box = f"0 0 {width} {height}"
+    return svg.element("svg", *parts, xmlns="http://www.w3.org/2000/svg", viewBox=box, font_family="sans-serif")
+
+
+def main() -> None:
+    """Every cell, then the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--widths", type=int, nargs="+", default=[24, 48, 96])
+    parser.add_argument("--labels", type=int, nargs="+", default=[300, 1000, 3000])
+    parser.add_argument("--episodes", type=int, default=8192)
+    parser.add_argument("--ratio", type=float, default=10.0, help="pretraining tokens a parameter")
+    options = parser.parse_args()
+    run, recipe, report = RunFolder(options.run), read_recipe(options.run / "recipe.toml"), Progress()
+    bench = Bench(run, options.out, recipe, recipe.alignment, read_material(run.demonstrations), report, options)
+    rankings = all_rankings(bench)
+    made = [cell(bench, width, labels, rankings) for width in options.widths for labels in options.labels]
+    write_json(options.out / "cells.json", made)
+    for way in ("rl", "best_of_n"):
+        (options.out / f"{way}.svg").write_text(picture(made, way), encoding="utf-8")
+    report("width  labels  agrees with gold")
+    for one in made:
+        report(line_of(one))
+
+
+if __name__ == "__main__":
+    main()
