@@ -180,7 +180,7 @@ def make_forecast(ladder: list[dict[str, Any]]) -> dict[str, Any]:
             "formula": "L = E + k C^-g",
             "parameters": {"E": 1.0312, "k": 2870.5, "g": 0.3124},
         },
-        "surface_loss": loss * 1.0012,
+        "frontier_loss": loss * 1.0012,
         "floor_free_loss": loss * 0.9711,
         "speed": {"seconds_per_token": 1.1e-6, "seconds_per_flop": 2.1e-12, "spread": 0.12},
         "method": "L = E + k C^-g with C = 6 N D, fitted to 14 points of 5 sizes.",

@@ -29,10 +29,11 @@ def truth(run: Target) -> float:
     return 1.0 + 60.0 / run.params**0.32 + 120.0 / run.tokens**0.35
 
 
-def test_a_noiseless_ladder_is_forecast_to_a_third_of_a_percent(ladder):
+def test_a_noiseless_ladder_is_forecast_to_one_percent(ladder):
+    """Not nearer, because how parameters and tokens combine is left open: the interval must say so."""
     run = target()
     forecast = make_forecast(fit_points(ladder(), CONFIG), run, CONFIG, context=128, bytes_per_token=3.5)
-    assert forecast.loss == pytest.approx(truth(run), rel=0.0035)
+    assert forecast.loss == pytest.approx(truth(run), rel=0.01)
     assert forecast.low < truth(run) < forecast.high
     assert forecast.bits_per_byte == pytest.approx(forecast.loss / 0.6931472 / 3.5, rel=1e-6)
     assert forecast.seconds == pytest.approx(run.flops / 1e11, rel=0.01)

@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from danlu.cli.parse import parse
+from danlu.common.errors import DanluError
 from danlu.common.files import read_json
 from danlu.common.progress import Progress
 from danlu.common.strict import from_mapping
@@ -16,10 +17,15 @@ from danlu.training.config import TrainingConfig
 
 @dataclass(frozen=True)
 class Arguments:
-    """Forecast the target of a ladder, and write forecast.json beside it; one that is there already is only shown."""
+    """Forecast the target of a ladder, and write forecast.json beside it; one that is there already is only shown.
 
-    ladder: tyro.conf.Positional[Path]
-    """The folder of a ladder (`danlu ladder`) or of a run."""
+    With --history, list every past verdict instead.
+    """
+
+    ladder: tyro.conf.Positional[Path | None] = None
+    """The folder of a ladder (`danlu ladder`) or of a run; with --history, a folder of runs (by default runs)."""
+    history: bool = False
+    """List the verdicts of past runs, and how well their forecasts were calibrated."""
     tokens: Path | None = None
     """The folder of tokens that it was trained on, for bits per byte; a run has its own."""
     forecast: Annotated[ForecastConfig, tyro.conf.arg(name="")] = field(default_factory=ForecastConfig)
@@ -28,6 +34,11 @@ class Arguments:
 def main(words: list[str]) -> None:
     """Run the verb."""
     arguments = parse(Arguments, words, "forecast")
+    if arguments.history:
+        _print_history(arguments.ladder or Path("runs"))
+        return
+    if arguments.ladder is None:
+        raise DanluError("no ladder is named.", "Give its folder: danlu forecast RUN; or --history for past verdicts.")
     from danlu.pipeline.forecasting import forecast_target
     from danlu.pipeline.recipe import read_recipe
     from danlu.pipeline.words import forecast_lines
@@ -53,6 +64,15 @@ def main(words: list[str]) -> None:
         report(f"wrote {path}")
     for line in forecast_lines(forecast):
         report(f"  {line}")
+
+
+def _print_history(folder: Path) -> None:
+    """Past verdicts, one a line, and the calibration so far."""
+    from danlu.pipeline.words import history_lines
+    from danlu.scaling.history import find_verdicts
+
+    for line in history_lines(find_verdicts([folder])):
+        print(line)
 
 
 def _training(ladder: Path) -> TrainingConfig:

@@ -38,7 +38,7 @@ def forecast_target(
     from danlu.training.rehearsal import rehearse
 
     plan = read_plan(ladder)
-    target = allocate_target(fit, plan, lambda model, tokens: batch_tokens(model, training))
+    target = allocate_target(fit, plan, lambda tokens: batch_tokens(tokens, training))
     took = rehearse(target.model, target.batch_tokens, training)
     return make_forecast(
         fit,

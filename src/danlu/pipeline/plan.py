@@ -27,7 +27,7 @@ def plan_ladder(target_flops: float, tokens: Path, training: TrainingConfig, lad
         config=ladder,
         unique_tokens=summary.train_tokens,
         cooldown=training.cooldown,
-        batch_tokens=lambda model, length: batch_tokens(model, training),
+        batch_tokens=lambda length: batch_tokens(length, training),
     )
 
 
@@ -42,7 +42,9 @@ def horizon_tokens(horizon: Duration, model: ModelConfig, tokens: TokensSummary,
     if horizon.unit == "epochs":
         return round(horizon.value * tokens.train_tokens)
     if horizon.unit == "steps":
-        return round(horizon.value) * batch_tokens(model, training)
+        # Where the dials choose the batch it is about the root of the length: the length is the steps squared.
+        steps = round(horizon.value)
+        return steps * batch_tokens(steps**2, training)
     if horizon.unit == "flops":
         return round(horizon.value / model.flops_per_token(training.context))
     raise DanluError(

@@ -235,7 +235,7 @@ def _trainings(ladder: LadderPlan, training: TrainingConfig) -> list[tuple[str, 
     ]
     model = nominal_target(ladder)
     wished = ladder.target_flops / model.flops_per_token(ladder.context)
-    batch = batch_tokens(model, training)
+    batch = batch_tokens(wished, training)
     return [*rows, ("target", model, batch, max(1, round(wished / batch)) * batch, 1)]
 
 

@@ -2,6 +2,7 @@
 
 from danlu.common.duration import format_count, format_seconds
 from danlu.scaling.forecast import Forecast
+from danlu.scaling.history import PastVerdict, calibration
 from danlu.scaling.verdict import Verdict
 
 
@@ -40,4 +41,28 @@ def verdict_lines(verdict: Verdict) -> list[str]:
     if verdict.planned:
         judged = ", ".join(f"{each.name.replace('_', ' ')} {each.relative_error:+.1%}" for each in verdict.planned)
         lines.append(f"against the plan: {judged}")
+    return lines
+
+
+def history_lines(past: list[PastVerdict]) -> list[str]:
+    """Every verdict in a line, and the running calibration."""
+    width = max(len(each.run.name) for each in past)
+    lines = [f"{'forecast made':<16}  {'run':<{width}}  forecast (interval)           measured    error"]
+    for each in past:
+        verdict = each.verdict
+        told = f"{verdict.loss:.4f} ({verdict.low:.4f} to {verdict.high:.4f})"
+        lines.append(
+            f"{verdict.forecast_created[:16]:<16}  {each.run.name:<{width}}  {told:<28}  {verdict.measured:.4f}"
+            f"  {verdict.relative_error:+8.2%}{'' if verdict.inside else '  outside'}"
+        )
+    found = calibration([each.verdict for each in past])
+    lines.append(
+        f"{found.inside} of {found.runs} inside, where {found.expected:.3g} were to be expected; mean error"
+        f" {found.mean_absolute_error:.2%}, bias {found.bias:+.2%}"
+    )
+    if found.surprise < 0.05:
+        lines.append(
+            f"So few inside would happen by chance with a probability of {found.surprise:.2g}: the intervals are too"
+            " narrow for runs like these; raise forecast.drift."
+        )
     return lines

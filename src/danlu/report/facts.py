@@ -122,7 +122,7 @@ def law_facts(files: RunFiles, scene: Scene) -> tuple[Fact, ...]:
         ("formula", _law_words(forecast.record("law"))),
         ("floor", figures.loss(forecast.number("law", "parameters", "E"))),
         ("entropy", f"≤ {entropy}" if entropy and scene.entropy_is_bound else entropy),
-        ("surface", figures.loss(forecast.number("surface_loss"))),
+        ("frontier", figures.loss(forecast.number("frontier_loss"))),
         ("floor_free", figures.loss(forecast.number("floor_free_loss"))),
         ("noise", figures.percent(forecast.number("noise"), 2)),
         ("backtest", told if test else None),

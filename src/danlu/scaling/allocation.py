@@ -12,7 +12,7 @@ from danlu.scaling.design import REACH, BatchRule, LadderPlan
 from danlu.scaling.ladder_fit import Fit
 from danlu.scaling.repetition import effective_tokens
 
-_FLAT = 0.005
+_FLAT = 0.02
 """Allocations this near to the best (share of the loss) count as equal, and the most usual of them is taken."""
 
 
@@ -83,7 +83,7 @@ def _target(model: ModelConfig, plan: LadderPlan, batch_tokens: BatchRule | None
     """The longest run of a model that compute and text allow; None where that is less than a batch."""
     per_token = model.flops_per_token(plan.context)
     wished = plan.target_flops / per_token
-    batch = batch_tokens(model, round(wished)) if batch_tokens else plan.context
+    batch = batch_tokens(wished) if batch_tokens else plan.context
     batches = math.ceil(wished / batch)
     if plan.unique_tokens is not None:
         batches = min(batches, math.floor(plan.max_epochs * plan.unique_tokens / batch))

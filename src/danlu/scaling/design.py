@@ -11,19 +11,24 @@ from danlu.model.config import ModelConfig
 from danlu.model.family import family
 from danlu.scaling.config import LadderConfig
 
-BatchRule = Callable[[ModelConfig, int], int]
-"""Tokens a step, from the model and the tokens of the whole run."""
+BatchRule = Callable[[float], int]
+"""Tokens a step, from the tokens of the whole run."""
 
 REACH = 10.0
 """The target takes at least this many times the compute of the largest rung, its cooldowns included."""
 FEWEST_SIZES = 3
-WISHED_SIZES = 5
+WISHED_SIZES = 4
 FRESH_EPOCHS = 4.0
 """Up to here repeated text is nearly as good as fresh (Muennighoff et al. 2023)."""
-_GAPS = (1.35, 2.5)
-"""Compute between neighbouring sizes: closer ones repeat each other, farther ones waste the ladder's span."""
-_LOWEST_RATIO = 8.0
-"""How far the tokens a parameter may be lowered to fit a small budget or a short text: to an eighth."""
+SWEPT_FACTORS = (0.5, 2.0)
+"""Learning rates tried beside the dials' own, as multiples of them."""
+_LOWEST_RATIO = 4.0
+"""How far the target's tokens a parameter may be lowered to fit a small budget or a short text: to a quarter. A model
+with more parameters than a third of its tokens overfits what it repeats."""
+_CLOSEST = 1.5
+"""A rung has at most the target's parameters over this."""
+_SPAN = 2.5
+"""Parameters of the largest rung over those of the smallest, at least: what a law over sizes needs."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Rung:
     """One model size: a run at constant learning rate, and a cooldown from it for every horizon."""
 
     name: str
-    """`w64`: the width of its residual stream; `w64-1`: the same again with another seed."""
+    """`w64`: the width of its residual stream; `w64-1`: again with another seed; `w64-lr2`: at twice the rates."""
     model: ModelConfig
     """The model."""
     seed: int
@@ -44,6 +49,8 @@ class Rung:
     """What each annealed run would take on its own (FLOPs)."""
     flops: float
     """What the rung takes: its trunk once, and the cooldowns (FLOPs)."""
+    lr_factor: float = 1.0
+    """What its learning rates are multiplied with; other than 1 in the sweep alone."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ class LadderPlan:
     vocab_size: int
     """Rows of the embedding table."""
     tokens_per_parameter: float
-    """Tokens a parameter at the middle horizon."""
+    """Tokens a parameter that the target is meant to have."""
     cooldown: float
     """Share of an annealed run's tokens that its cooldown takes."""
     unique_tokens: int | None
@@ -86,11 +93,15 @@ def design_ladder(
 ) -> LadderPlan:
     """Choose the rungs for a target. A pure function.
 
-    The largest rung's whole cost is at most a tenth of the target's, the ladder's at most `config.share` of it. A rung
-    leaves out the horizons that would exceed the tenth, so that the middle one, which the target will have, comes as
-    close to the target as it may. What is left of the share pays second seeds. Where a budget is too small for five
-    sizes, or a text too short to be passed no more than four times, the tokens a parameter are lowered, down to an
-    eighth of `config.tokens_per_parameter`.
+    The ladder is a staircase: every size takes about the same compute, so the smallest model comes near the target's
+    tokens and the largest near its parameters. Loss is then known along both, one nearly as far as the target goes, and
+    the law only has to add the two up; a ladder of equal tokens a parameter ends far from the target in both (NOTES.md
+    has the figures). Two sizes are run again with another seed, and at half and twice their learning rates, to their
+    shortest length.
+
+    The largest rung's whole cost is at most a tenth of the target's, the ladder's at most `config.share` of it. Where a
+    text is too short to be passed no more than four times, the target's tokens a parameter are lowered, down to a
+    quarter of `config.tokens_per_parameter`.
 
     Args:
         target_flops: compute of the target.
@@ -101,7 +112,7 @@ def design_ladder(
     Raises:
         DanluError: the budget, or the text, is too small for a ladder; says what the smallest is.
     """
-    drawer = _Drawer(context, vocab_size, config, unique_tokens, cooldown, batch_tokens or (lambda *_: context))
+    drawer = _Drawer(context, vocab_size, config, unique_tokens, cooldown, batch_tokens or (lambda _: context))
     plan = drawer.plan(target_flops)
     if plan is None:
         raise _too_small(drawer, target_flops)
@@ -124,20 +135,20 @@ class _Drawer:
         return family(self.vocab_size, self.context)
 
     def plan(self, asked_flops: float) -> LadderPlan | None:
-        """The ladder with the most sizes, five being enough, at the best ratio of tokens to parameters."""
-        best: tuple[Rung, ...] = ()
+        """The ladder of the target whose tokens a parameter are best; where none fits, one of shorter runs."""
         flops, ratios = self._ratios(asked_flops)
-        ratio = ratios[0]
-        for candidate in ratios:
-            rungs = self._rungs(flops, candidate)
-            if min(len(rungs), WISHED_SIZES) > len(best):
-                best, ratio = rungs, candidate
-        if len(best) < FEWEST_SIZES:
-            return None
-        rungs = self._with_seeds(best, flops)
+        for fewest in (self.config.min_steps, self.config.min_steps // 2, self.config.min_steps // 4):
+            drawer = replace(self, config=replace(self.config, min_steps=max(1, fewest)))
+            for ratio in ratios:
+                rungs = drawer._rungs(flops, ratio)
+                if rungs:
+                    return self._plan(asked_flops, flops, ratio, rungs)
+        return None
+
+    def _plan(self, asked: float, flops: float, ratio: float, rungs: tuple[Rung, ...]) -> LadderPlan:
         return LadderPlan(
             target_flops=flops,
-            asked_flops=asked_flops,
+            asked_flops=asked,
             context=self.context,
             vocab_size=self.vocab_size,
             tokens_per_parameter=ratio,
@@ -146,7 +157,7 @@ class _Drawer:
             max_epochs=self.config.max_epochs,
             rungs=rungs,
             flops=sum(rung.flops for rung in rungs),
-            warnings=tuple(self._warnings(asked_flops, flops, ratio, best)),
+            warnings=tuple(self._warnings(asked, flops, ratio, rungs)),
         )
 
     def epochs(self, flops: float, ratio: float) -> float:
@@ -155,7 +166,11 @@ class _Drawer:
 
     def target_tokens(self, flops: float, ratio: float) -> float:
         """Tokens of a target of that compute and that many tokens a parameter."""
-        return ratio * _interpolate([(self._flops(m, ratio), _params(m)) for m in self.members], flops)
+        return ratio * self.target_params(flops, ratio)
+
+    def target_params(self, flops: float, ratio: float) -> float:
+        """Parameters of a target of that compute and that many tokens a parameter."""
+        return _interpolate([(self._flops(m, ratio), _params(m)) for m in self.members], flops)
 
     def _flops(self, model: ModelConfig, ratio: float) -> float:
         return model.flops_per_token(self.context) * ratio * _params(model)
@@ -174,67 +189,73 @@ class _Drawer:
         return _interpolate(table, self.config.max_epochs * self.unique_tokens), [lowest]
 
     def _rungs(self, target_flops: float, ratio: float) -> tuple[Rung, ...]:
-        """One rung a size, small first; the largest allowed compute is lowered until all of them fit the share."""
-        largest = target_flops / REACH
-        while largest > target_flops / (4 * REACH):
-            rungs = self._choose(largest, ratio)
-            if sum(rung.flops for rung in rungs) <= self.config.share * target_flops:
-                return rungs
-            largest *= 0.97
+        """As many sizes as wished, or fewer, and as wide a span of them as their lengths allow."""
+        params = self.target_params(target_flops, ratio)
+        allowed = [m for m in self.members if _params(m) <= params / _CLOSEST]
+        for count in range(self.config.sizes, FEWEST_SIZES - 1, -1):
+            for top in range(len(allowed), count - 1, -1):
+                models = _spread(allowed[:top], count)
+                if _params(models[-1]) < _SPAN * _params(models[0]):
+                    break
+                rungs = self._staircase(models, target_flops, ratio * params)
+                if rungs:
+                    return rungs
         return ()
 
-    def _choose(self, largest: float, ratio: float) -> tuple[Rung, ...]:
-        fitting = [rung for m in self.members if (rung := self._rung(m, ratio, largest))]
-        if not fitting:
-            return ()
-        middle = {rung.name: self._flops(rung.model, ratio) for rung in fitting}
-        span = middle[fitting[-1].name] / middle[fitting[0].name]
-        gap = min(max(span ** (1 / (self.config.sizes - 1)), _GAPS[0]), _GAPS[1])
-        chosen = [fitting.pop()]
-        while len(chosen) < self.config.sizes:
-            above = middle[chosen[-1].name]
-            below = [rung for rung in fitting if middle[rung.name] <= above / math.sqrt(_GAPS[0])]
-            if not below:
-                break
-            chosen.append(min(below, key=lambda rung: abs(math.log(middle[rung.name] * gap / above))))
-        return tuple(reversed(chosen))
+    def _staircase(self, models: Sequence[ModelConfig], target_flops: float, tokens: float) -> tuple[Rung, ...]:
+        """The rungs of those sizes at equal compute, with the repeated runs; nothing where a length is too short."""
+        allowed = self.config.share * target_flops
+        part = min(allowed / len(models), target_flops / REACH)
+        while part > allowed / (4 * len(models)):
+            rungs = [rung for model in models if (rung := self._rung(model, part, tokens))]
+            if len(rungs) < len(models):
+                return ()
+            rungs += self._again(rungs)
+            if sum(rung.flops for rung in rungs) <= allowed:
+                return tuple(sorted(rungs, key=lambda rung: _params(rung.model)))
+            part *= 0.98
+        return ()
 
-    def _rung(self, model: ModelConfig, ratio: float, largest: float) -> Rung | None:
-        """The rung of a model with as many horizons as its compute allows; None where the middle one is too much."""
-        params, per_token = _params(model), model.flops_per_token(self.context)
-        batch = self.batch_tokens(model, round(ratio * params))
-        steps = {multiple: round(multiple * ratio * params / batch) for multiple in sorted(self.config.horizons)}
-        kept = [multiple for multiple in steps if steps[multiple] >= self.config.min_steps]
-        while 1.0 in kept:
-            horizons = tuple(steps[multiple] * batch for multiple in kept)
-            flops = per_token * ((1 - self.cooldown) * horizons[-1] + self.cooldown * sum(horizons))
-            if flops <= largest:
-                return Rung(
-                    name=f"w{model.hidden_size}",
-                    model=model,
-                    seed=0,
-                    horizons=horizons,
-                    batch_tokens=batch,
-                    horizon_flops=tuple(per_token * horizon for horizon in horizons),
-                    flops=flops,
-                )
-            kept.pop()
+    def _rung(self, model: ModelConfig, flops: float, longest: float) -> Rung | None:
+        """The rung of a model for that compute, no longer than the target; None where it has not two lengths."""
+        per_token = model.flops_per_token(self.context)
+        kept = sorted(self.config.horizons)
+        while len(kept) > 1:
+            tokens = min(flops / (1 - self.cooldown + self.cooldown * sum(kept)) / per_token, longest)
+            batch = self.batch_tokens(tokens * math.sqrt(kept[0]))  # that of a run between its shortest and longest
+            steps = tokens / batch
+            if round(kept[0] * steps) >= self.config.min_steps:
+                return self._made(model, [max(1, math.floor(part * steps)) for part in kept], batch)
+            kept.pop(0)
         return None
 
-    def _with_seeds(self, rungs: Sequence[Rung], target_flops: float) -> tuple[Rung, ...]:
-        """The rungs, and further seeds of them as far as the share of compute allows, small sizes first."""
-        left = self.config.share * target_flops - sum(rung.flops for rung in rungs)
-        found = list(rungs)
-        for seed in range(1, self.config.seeds):
-            for rung in rungs:
-                if rung.flops <= left:
-                    left -= rung.flops
-                    found.append(replace(rung, name=f"{rung.name}-{seed}", seed=seed))
-        return tuple(sorted(found, key=lambda rung: (_params(rung.model), rung.seed)))
+    def _made(self, model: ModelConfig, steps: Sequence[int], batch: int) -> Rung:
+        horizons = tuple(count * batch for count in steps)
+        per_token = model.flops_per_token(self.context)
+        return Rung(
+            name=f"w{model.hidden_size}",
+            model=model,
+            seed=0,
+            horizons=horizons,
+            batch_tokens=batch,
+            horizon_flops=tuple(per_token * horizon for horizon in horizons),
+            flops=per_token * ((1 - self.cooldown) * horizons[-1] + self.cooldown * sum(horizons)),
+        )
 
-    def _warnings(self, asked: float, spent: float, ratio: float, sizes: Sequence[Rung]) -> list[str]:
+    def _again(self, rungs: Sequence[Rung]) -> list[Rung]:
+        """Further runs of the two smallest sizes, to their shortest length: other seeds, other learning rates."""
         found = []
-        epochs = self.epochs(spent, ratio)
+        for rung in rungs[:2]:
+            short = self._made(rung.model, [rung.horizons[0] // rung.batch_tokens], rung.batch_tokens)
+            found += [replace(short, name=f"{rung.name}-{seed}", seed=seed) for seed in range(1, self.config.seeds)]
+        for rung in rungs[: self.config.swept_sizes]:
+            short = self._made(rung.model, [rung.horizons[0] // rung.batch_tokens], rung.batch_tokens)
+            found += [replace(short, name=f"{rung.name}-lr{f:g}", lr_factor=f) for f in SWEPT_FACTORS]
+        return found
+
+    def _warnings(self, asked: float, spent: float, ratio: float, rungs: Sequence[Rung]) -> list[str]:
+        found = []
+        epochs, sizes = self.epochs(spent, ratio), len({rung.model for rung in rungs})
         if spent < asked:
             found.append(
                 f"The text has {format_count(self.unique_tokens or 0)} distinct tokens; passed {epochs:.3g} times they"
@@ -244,12 +265,30 @@ class _Drawer:
             found.append(f"The target will pass about {epochs:.3g} times over the text.")
         if ratio < self.config.tokens_per_parameter:
             found.append(
-                f"The ladder is built around {ratio:.3g} tokens a parameter instead of"
+                f"The target is planned with {ratio:.3g} tokens a parameter instead of"
                 f" {self.config.tokens_per_parameter:g}, because the budget or the text is small."
             )
-        if len(sizes) < WISHED_SIZES:
-            found.append(f"The budget allows {len(sizes)} sizes; a law rests better on {WISHED_SIZES} or more.")
+        fewest = min(rung.horizons[0] // rung.batch_tokens for rung in rungs)
+        if fewest < self.config.min_steps:
+            found.append(
+                f"The shortest run has {fewest} steps; below {self.config.min_steps} a loss lies above the law."
+                " A larger budget makes a surer forecast."
+            )
+        if sizes < WISHED_SIZES:
+            found.append(f"The budget allows {sizes} sizes; a law rests better on {WISHED_SIZES} or more.")
         return found
+
+
+def _spread(models: Sequence[ModelConfig], count: int) -> list[ModelConfig]:
+    """`count` of the models, the first and the last among them, as evenly apart in parameters as they come."""
+    logs = [math.log(_params(model)) for model in models]
+    chosen: list[int] = []
+    for place in range(count):
+        wanted = logs[0] + (logs[-1] - logs[0]) * place / (count - 1)
+        free = range(place, len(models) - (count - 1 - place))
+        after = [index for index in free if not chosen or index > chosen[-1]]
+        chosen.append(min(after, key=lambda index: abs(logs[index] - wanted)))
+    return [models[index] for index in chosen]
 
 
 def _params(model: ModelConfig) -> int:

@@ -16,10 +16,11 @@ from danlu.scaling.allocation import Target
 from danlu.scaling.config import ForecastConfig
 from danlu.scaling.design import FRESH_EPOCHS
 from danlu.scaling.ladder_fit import Fit, fit_points
-from danlu.scaling.ladder_interval import Backtest, Outlook, backtest, outlook
+from danlu.scaling.ladder_interval import Backtest, Outlook, backtest, outlook, surfaces_of
 from danlu.scaling.points import Point
 from danlu.scaling.repetition import HALF_LIFE_RANGE
 from danlu.scaling.speed import SpeedLaw, fit_speed
+from danlu.scaling.surfaces import FORMULA
 
 _BAND_PLACES = 33
 _FAR = 30.0
@@ -43,7 +44,7 @@ class ForecastLaw:
     name: str
     formula: str
     parameters: dict[str, float]
-    """Unrounded; nats per token, compute as 6 N D in FLOPs."""
+    """Unrounded; nats per token, N in parameters, D in effective tokens."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,9 @@ class Forecast:
     target: Target
     """The run."""
     law: ForecastLaw
-    """The law it is read off."""
-    surface_loss: float
-    """What the surface says instead (nats per token); a cross-check."""
+    """The likeliest of the laws whose median it is."""
+    frontier_loss: float
+    """What the frontier over compute alone says instead (nats per token); a cross-check."""
     floor_free_loss: float
     """What a power law without a floor says (nats per token); the baseline."""
     speed: SpeedLaw
@@ -158,7 +159,8 @@ def make_forecast(
 ) -> Forecast:
     """Forecast loss, time and memory of the target.
 
-    The loss is read off the frontier, fitted again at the target's own tokens a parameter.
+    The loss is the median of all surfaces over parameters and tokens that the points allow. Their constant is the
+    source's entropy where that is known exactly.
 
     Args:
         context: tokens a sequence.
@@ -200,8 +202,8 @@ def make_forecast(
         memory_bytes_low=memory.low if memory else None,
         memory_bytes_high=memory.high if memory else None,
         target=target,
-        law=ForecastLaw(here.frontier.law, here.frontier.formula, here.frontier.parameters),
-        surface_loss=float(here.surface.predict(at)),
+        law=ForecastLaw("joint_surface", FORMULA, surfaces_of(here, config).best()),
+        frontier_loss=float(here.frontier.predict(at)),
         floor_free_loss=float(floor_free.predict(at)),
         speed=speed,
         method=_method(here, config, test),
@@ -301,7 +303,9 @@ def _repetition(fit: Fit, target: Target, config: ForecastConfig) -> Repetition 
         other = fit_points(
             fit.points, config, ratio=tokens / target.params, entropy=fit.entropy or None, half_life=half_life
         )
-        logs.append(math.log(float(other.frontier.predict({"C": np.array(6.0 * target.params * tokens)}))))
+        logs.append(
+            math.log(float(other.surface.predict({"N": np.array(float(target.params)), "D": np.array(tokens)})))
+        )
     return Repetition(
         epochs=target.epochs,
         effective_tokens=worth,
@@ -323,11 +327,13 @@ def _extrapolation(points: Sequence[Point], target: Target) -> Extrapolation:
 
 def _method(fit: Fit, config: ForecastConfig, test: Backtest | None) -> str:
     sizes = len({point.params for point in fit.points})
+    floor, low, high = (float(x) for x in surfaces_of(fit, config, free=True).floors((0.5, 0.05, 0.95)))
+    known = f" The constant is the source's entropy, {fit.entropy:.4f}; left open, it" if fit.entropy else " The floor"
     words = (
-        f"{fit.frontier.formula} with C = 6 N D, fitted to {len(fit.points)} points of {sizes} sizes carried to"
-        f" {fit.ratio:.3g} tokens a parameter along {fit.surface.formula} (summed Huber loss of the log, delta"
-        f" {config.huber_delta:g}; exponents pulled to published values with half a unit of log spread). Interval:"
-        f" {config.resamples} ladders with each rung redrawn ({100 * fit.noise:.2f}% noise), both laws fitted to each."
+        f"The median of all surfaces {FORMULA} that fit {len(fit.points)} points of {sizes} sizes, each weighted by its"
+        f" likelihood and the prior on its exponents.{known} comes out at {floor:.3g} ({low:.3g} to {high:.3g})."
+        f" Interval: the middle {100 * config.level:.0f}% of them, {100 * fit.noise:.2f}% of noise, and"
+        f" {100 * config.drift:.2g}% for each e-fold of compute beyond the ladder."
     )
     if test and test.stretch > 1:
         words += f" Widened {test.stretch:.2f} times, because the backtest fell outside its interval."

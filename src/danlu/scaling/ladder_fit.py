@@ -147,6 +147,7 @@ def fit_points(
     Raises:
         DanluError: too few points or sizes.
     """
+    points = [point for point in points if point.lr_factor == 1.0]
     sizes = {point.params for point in points}
     if len(points) < FEWEST_POINTS or len(sizes) < _FEWEST_SIZES:
         raise DanluError(

@@ -1,13 +1,13 @@
-"""The frontier carried beyond the ladder, with an interval: redraw the runs, fit again, and look how far it strays."""
+"""The law carried beyond the ladder, with an interval: what all surfaces that the points allow say of it."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from danlu.scaling.config import ForecastConfig
-from danlu.scaling.ladder_fit import FEWEST_POINTS, Fit, emphasis, fit_points, pull_of, variables
-from danlu.scaling.laws import FRONTIER, SURFACE, Array
-from danlu.scaling.solver import Problem, refine
+from danlu.scaling.ladder_fit import FEWEST_POINTS, Fit, emphasis, fit_points, variables
+from danlu.scaling.laws import Array
+from danlu.scaling.surfaces import Surfaces, fit_surfaces
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Outlook:
     """Losses at several amounts of compute, at the fit's tokens a parameter."""
 
     loss: Array
-    """The frontier's loss (nats per token)."""
+    """The forecast loss (nats per token)."""
     low: Array
     high: Array
     """Ends of the interval (nats per token)."""
@@ -42,24 +42,43 @@ class Backtest:
         return max(1.0, float(away / edge))
 
 
-def outlook(fit: Fit, compute: Array, config: ForecastConfig, stretch: float = 1.0) -> Outlook:
-    """The frontier at `compute` (6 N D, FLOPs), with an interval.
+def surfaces_of(fit: Fit, config: ForecastConfig, *, free: bool = False) -> Surfaces:
+    """The surfaces that the fit's points allow.
 
-    Every resample redraws each run: an error shared by all points of a rung and one for each point, of equal size and
-    together as large as the fit's noise. It redraws the exponents' prior too, then fits surface and frontier anew. The
-    interval holds the middle `config.level` of both laws' predictions, with the target's own run-to-run noise on them.
+    Args:
+        free: leave the constant open even where the source's entropy is known.
+    """
+    values = variables(fit.points, fit.half_life)
+    losses = np.array([point.loss for point in fit.points])
+    return fit_surfaces(
+        values["N"],
+        values["D"],
+        losses,
+        emphasis(values, config),
+        seed_noise=config.seed_noise,
+        entropy=fit.entropy if fit.entropy > 0 and not free else None,
+    )
+
+
+def outlook(fit: Fit, compute: Array, config: ForecastConfig, stretch: float = 1.0) -> Outlook:
+    """The loss at `compute` (6 N D, FLOPs) and the fit's tokens a parameter, with an interval.
+
+    The loss is the median of the surfaces. The interval holds the middle `config.level` of them, the noise of
+    the points and of the target's own run, and what `config.drift` says of laws carried so far, as independent errors.
 
     Args:
         stretch: factor on the interval's width, from a backtest.
     """
-    loss = fit.frontier.predict({"C": compute})
-    draws = _draws(fit, compute, config)
+    surfaces = surfaces_of(fit, config)
+    params = np.sqrt(compute / 6.0 / fit.ratio)
     tail = (1 - config.level) / 2
-    ends = np.quantile(draws, [tail, 1 - tail], axis=0) - np.log(loss)
-    # Never narrower than what one run differs from the next.
-    least = _normal_quantile(1 - tail) * max(config.seed_noise, _sampling_error(fit))
-    low, high = np.minimum(ends[0], -least) * stretch, np.maximum(ends[1], least) * stretch
-    return Outlook(loss, np.maximum(loss * np.exp(low), fit.entropy), loss * np.exp(high))
+    low, loss, high = np.log(surfaces.quantiles(params, params * fit.ratio, (tail, 0.5, 1 - tail)))
+    beyond = np.maximum(np.log(compute / variables(fit.points, fit.half_life)["C"].max()), 0.0)
+    alone = max(surfaces.noise, config.seed_noise, _sampling_error(fit))
+    within = np.hypot(alone, surfaces.spread(params, params * fit.ratio))
+    least = _normal_quantile(1 - tail) * np.hypot(within, config.drift * beyond)
+    low, high = loss - np.hypot(loss - low, least) * stretch, loss + np.hypot(high - loss, least) * stretch
+    return Outlook(np.exp(loss), np.maximum(np.exp(low), fit.entropy), np.exp(high))
 
 
 def backtest(fit: Fit, config: ForecastConfig) -> Backtest | None:
@@ -85,42 +104,6 @@ def backtest(fit: Fit, config: ForecastConfig) -> Backtest | None:
         high=float(seen.high[0]),
         measured=float(np.mean(losses)),
     )
-
-
-def _draws(fit: Fit, compute: Array, config: ForecastConfig) -> Array:
-    """Log losses at `compute` from both laws on redrawn ladders (2 * resamples, places)."""
-    rng = np.random.default_rng(config.seed)
-    count = config.resamples
-    values = variables(fit.points, fit.half_life)
-    losses = np.array([point.loss for point in fit.points])
-    names = {name: index for index, name in enumerate(dict.fromkeys(point.rung for point in fit.points))}
-    rungs = np.array([names[point.rung] for point in fit.points])
-    half = fit.noise / np.sqrt(2)
-    shared = rng.normal(0, half, (count, len(names)))[:, rungs]
-    redrawn = losses * np.exp(shared + rng.normal(0, half, (count, len(losses))))
-
-    def centres(problem: Problem) -> Array:
-        assert problem.pull
-        away = rng.normal(0, problem.pull.spread, (count, len(problem.law.exponents)))
-        return np.asarray(away + np.log(problem.pull.centre))
-
-    known, weights = fit.entropy > 0, emphasis(values, config)
-    surface = Problem(SURFACE, values, config.huber_delta, fit.surface.floor, pull_of(SURFACE, config), known)
-    start = np.tile(surface.theta(fit.surface.parameters), (count, 1))
-    surfaces, _ = refine(surface, start, redrawn, weights, centres(surface))
-
-    def on_surfaces(params: Array, tokens: Array) -> Array:
-        return surface.predict(surfaces, {"N": params, "D": tokens})
-
-    there = np.sqrt(values["N"] * values["D"] / fit.ratio)
-    carried = redrawn * on_surfaces(there, there * fit.ratio) / on_surfaces(values["N"], values["D"])
-    frontier = Problem(FRONTIER, values, config.huber_delta, fit.frontier.floor, pull_of(FRONTIER, config), known)
-    start = np.tile(frontier.theta(fit.frontier.parameters), (count, 1))
-    frontiers, _ = refine(frontier, start, carried, weights, centres(frontier))
-
-    params = np.sqrt(compute / 6.0 / fit.ratio)
-    both = np.concatenate([frontier.predict(frontiers, {"C": compute}), on_surfaces(params, params * fit.ratio)])
-    return np.asarray(np.log(both) + rng.normal(0, fit.noise, (len(both), 1)))
 
 
 def _sampling_error(fit: Fit) -> float:

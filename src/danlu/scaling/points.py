@@ -41,6 +41,8 @@ class Point:
     """Training time of the run, without evaluation (seconds)."""
     tokens_per_second: float
     """Speed of the training steps."""
+    lr_factor: float = 1.0
+    """What the dials' learning rates were multiplied with; other than 1 in a sweep, which the laws leave out."""
 
     def __post_init__(self) -> None:
         numbers = {"params": self.params, "tokens": self.tokens, "flops": self.flops, "loss": self.loss}

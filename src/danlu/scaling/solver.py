@@ -27,8 +27,8 @@ _SMALLEST = 1e-9
 class Pull:
     """A prior on the exponents: each is log-normal around `centre`."""
 
-    centre: float
-    """Median of each exponent."""
+    centre: float | tuple[float, ...]
+    """Median of each exponent; one for all, or one for each."""
     spread: float
     """Standard deviation of each exponent's natural logarithm."""
     noise: float

@@ -20,6 +20,8 @@ class TrainingConfig:
     """Tokens an optimizer step; None: from the dials."""
     weight_decay: float | None = None
     """Decoupled decay of the matrices, per unit of learning rate; None: from the dials."""
+    warmup_steps: int | None = None
+    """First steps, over which the learning rate rises; None: from the dials."""
     cooldown: float = 0.4
     """Share of a run's steps, its last, over which the learning rate falls to zero."""
     clip: float = 1.0

@@ -1,5 +1,6 @@
 """From the model's size to everything that a run needs: one dial. No torch here."""
 
+import math
 from dataclasses import dataclass
 
 from danlu.model.config import ModelConfig
@@ -28,15 +29,15 @@ class Hyperparameters:
         return self.schedule.steps * self.batch_tokens
 
 
-def batch_tokens(model: ModelConfig, config: TrainingConfig) -> int:
-    """Tokens an optimizer step for this size.
+def batch_tokens(tokens: float, config: TrainingConfig) -> int:
+    """Tokens an optimizer step for a run of that length: about its square root, and so as many steps.
 
-    Grows as N^(2/3) (Porian et al. 2024, appendix; OLMo-core takes 2048 x 160 tokens at 108M), so that a run of a fixed
-    number of tokens a parameter takes about N^(1/3) more steps. The constant is half of theirs: small models with fewer
-    than a few hundred steps lose more than larger batches give (swept at two sizes, see NOTES.md). Rounded to whole
-    sequences.
+    The best batch grows with the length of a run, hardly with its model's size (Zhang et al. 2024, arXiv 2410.21676;
+    Bergsma et al. 2025, "Power Lines": exponent 0.38; Li et al. 2025, "Step Law": 0.58 D^0.571). With one batch for
+    all, short runs would have too few steps, their losses lie too high, and a law through them fall too steeply
+    (NOTES.md). Rounded to whole sequences.
     """
-    wanted = config.batch_tokens or 1024 * 160 * (model.num_parameters("matmul") / 108e6) ** (2 / 3)
+    wanted = config.batch_tokens or math.sqrt(tokens)
     return max(1, round(wanted / config.context)) * config.context
 
 
@@ -46,15 +47,21 @@ def hyperparameters(model: ModelConfig, tokens: int, config: TrainingConfig) -> 
     Args:
         tokens: length of the run; rounded to whole steps, at least one.
     """
-    batch = batch_tokens(model, config)
+    batch = batch_tokens(tokens, config)
     steps = max(1, round(tokens / batch))
-    # Warm-up over about as many tokens as there are parameters (Porian et al. 2024): the same for every length of one
-    # size, so that a shorter run is a prefix of a longer one.
-    warmup = max(1, round(model.num_parameters("matmul") / batch))
     return Hyperparameters(
         batch_tokens=batch,
         lr=config.lr or 0.02,
         table_lr=config.table_lr or 0.64 / model.hidden_size,
         weight_decay=0.0 if config.weight_decay is None else config.weight_decay,
-        schedule=Schedule(steps, warmup, round(config.cooldown * steps)),
+        schedule=Schedule(steps, config.warmup_steps or warmup_steps(steps), round(config.cooldown * steps)),
     )
+
+
+def warmup_steps(steps: int) -> int:
+    """Steps of warm-up for a run of that many: 50, which the averages of both optimizers (over 20 steps) are well
+    settled after, and at most a tenth of a short run.
+
+    As many tokens as there are parameters (Porian et al. 2024) would be most of a run of few tokens a parameter.
+    """
+    return max(1, min(50, steps // 10))
