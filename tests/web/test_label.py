@@ -4,6 +4,7 @@ import json
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,12 @@ def site(tmp_path: Path) -> Iterator[Served]:
     stop()
 
 
-def person(site: Served, name: str) -> httpx.Client:
+@contextmanager
+def person(site: Served, name: str) -> Iterator[httpx.Client]:
     client = httpx.Client(base_url=site.url, timeout=60, headers={"Origin": site.url})
     assert client.post("/api/login", json={"name": name, "password": PASSWORD}).status_code == 200
-    return site.with_csrf(client)
+    with closing(site.with_csrf(client)):
+        yield client
 
 
 def tasks(number: int, **values: Any) -> list[Task]:
@@ -154,7 +157,7 @@ def test_people_at_once_lose_nothing_and_double_nothing(site: Served, tmp_path: 
 
 
 def test_an_administrator_brings_in_tasks_and_takes_out_records(site: Served) -> None:
-    with site.sign_in() as admin:
+    with closing(site.sign_in()) as admin:
         plain = {
             "kind": "rank",
             "prompt": [{"role": "user", "content": "=1+1?"}],

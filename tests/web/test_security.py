@@ -222,7 +222,7 @@ HOSTILE = [
     "\u202egnp.exe",
     "{{7*7}}{% raw %}",
     "a\nb\r\nSet-Cookie: x=y",
-    "x" * 50_000,
+    "x" * 20_000,
 ]
 
 

@@ -11,6 +11,7 @@ import tyro
 from danlu.cli.model_folder import model_folder
 from danlu.cli.parse import parse
 from danlu.common.errors import DanluError
+from danlu.pipeline.folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Arguments:
     database: str | None = None
     """Where conversations and accounts are kept instead: a file, or a postgresql:// URL."""
     feedback: str | None = None
-    """Where feedback is kept instead: a file, or a postgresql:// URL."""
+    """Where feedback is kept: a file, or a postgresql:// URL; by default in the run that is served (where `danlu run`
+    waits for rankings), or beside the conversations."""
     runs: Path | None = None
     """Folder whose runs the dashboard shows; by default the folder of the first run, or ./runs."""
     api_key: str | None = None
@@ -69,7 +71,7 @@ def main(words: list[str]) -> None:
         host=arguments.host,
         port=arguments.port,
         database=arguments.database,
-        feedback=arguments.feedback,
+        feedback=arguments.feedback or _feedback(arguments.models),
         runs=arguments.runs or _runs(arguments.models),
         api_key=key,
         public_hosts=arguments.public_host,
@@ -82,10 +84,16 @@ def main(words: list[str]) -> None:
             f"Give one: --api-key {secrets.token_urlsafe(24)}, or set DANLU_API_KEY.",
         )
     load = partial(load_model, device=arguments.device, precision=arguments.precision)
-    models = find_models(arguments.models, model_folder, load)
+    models = find_models(arguments.models, partial(model_folder, assistant=True), load)
     listening = bind(config)
     config = replace(config, port=listening.getsockname()[1])
     serve(Services.of(config, models), listening, lambda line: print(line, flush=True))
+
+
+def _feedback(models: tuple[Path, ...]) -> str | None:
+    """The store of the first run that is served."""
+    run = next((path for path in models if (path / "recipe.toml").exists()), None)
+    return None if run is None else str(RunFolder(run).feedback)
 
 
 def _runs(models: tuple[Path, ...]) -> Path:
