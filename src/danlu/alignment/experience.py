@@ -5,7 +5,7 @@ whitening is global and minibatches are cut from the whole batch whatever the nu
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -57,10 +57,19 @@ class Experience:
         """Some episodes (indices), cut to the longest of them."""
         rollout = self.rollout.rows(index)
         width = rollout.tokens.size(1) - 1
-        names = ("logprobs", "ref_logprobs", "values", "advantages", "returns")
-        tensors = {name: getattr(self, name) for name in names}
-        cut = {name: None if tensor is None else tensor[index, :width] for name, tensor in tensors.items()}
-        return replace(self, rollout=rollout, scores=self.scores[index], **cut)
+
+        def cut(tensor: Tensor) -> Tensor:
+            return tensor[index, :width]
+
+        return Experience(
+            rollout,
+            self.scores[index],
+            cut(self.logprobs),
+            cut(self.ref_logprobs),
+            None if self.values is None else cut(self.values),
+            None if self.advantages is None else cut(self.advantages),
+            None if self.returns is None else cut(self.returns),
+        )
 
 
 def episode_numbers(iteration: int, batch_size: int) -> range:

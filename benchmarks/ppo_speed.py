@@ -1,0 +1,213 @@
+"""How fast PPO learns beside TRL 1.9's (`trl.experimental.ppo`), on the same shape, and where its time goes.
+
+    python benchmarks/ppo_speed.py [--trl PYTHON] [--rounds 2] [--json FILE]
+
+A model of 2.8M parameters (4 layers, width 256, vocabulary 2048), random weights; 64 episodes an iteration, prompts of
+32 tokens, responses of 64, one epoch; reward model, reference and value network are of the same size. TRL needs an
+environment of its own (`uv venv E && uv pip install --python E/bin/python trl==1.9.0`); `--trl E/bin/python` names it.
+The two take turns, and each is judged by its best round: other work on the machine can only slow it down. TRL runs in
+its default single precision and under bf16 autocast.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+EPISODES, PROMPT_TOKENS, RESPONSE_TOKENS, VOCABULARY = 64, 32, 64, 2048
+WIDTH, LAYERS, INNER, HEADS = 256, 4, 384, 4
+END, PAD = 2, 1
+TRL_WAYS = ("fp32", "bf16")
+
+
+def danlu_speed(iterations: int) -> dict[str, Any]:
+    """Episodes a second without the first iteration, and where the time went (seconds an iteration)."""
+    import torch
+
+    from danlu.alignment.learning import Begin, Weights, learn
+    from danlu.alignment.ppo import PPO
+    from danlu.alignment.ppo_config import PPOConfig
+    from danlu.alignment.queries import Query
+    from danlu.common.progress import Progress
+    from danlu.feedback.records import prompt_of
+    from danlu.model.config import ModelConfig
+    from danlu.model.score import ScoreModel
+    from danlu.model.transformer import Transformer
+
+    shape = ModelConfig(VOCABULARY, WIDTH, INNER, LAYERS, HEADS, HEADS, WIDTH // HEADS, 128)
+    generator = torch.Generator().manual_seed(0)
+    policy = Transformer(shape)
+    policy.initialize(generator)
+    config = PPOConfig(
+        episodes=EPISODES * iterations,
+        batch_size=EPISODES,
+        minibatch_size=EPISODES,
+        max_new_tokens=RESPONSE_TOKENS,
+        device="cpu",
+        checkpoint_seconds=1e9,
+    )
+    from danlu.hardware.device import compute_dtype
+
+    judge = ScoreModel(shape, compute_dtype(torch.device("cpu")))
+    judge.initialize_from(policy.state_dict(), generator)
+    prompts = torch.randint(3, VOCABULARY, (EPISODES * 4, PROMPT_TOKENS), generator=generator).tolist()
+    queries = [Query(prompt_of(str(i)), tuple(tokens)) for i, tokens in enumerate(prompts)]
+
+    @torch.no_grad()
+    def reward(asked: Any, responses: Any) -> torch.Tensor:
+        rows = [[*query.tokens, *response] for query, response in zip(asked, responses, strict=True)]
+        width = max(map(len, rows))
+        tokens = torch.tensor([row + [PAD] * (width - len(row)) for row in rows])
+        return judge.scores_at(tokens, torch.tensor([len(row) - 1 for row in rows]))
+
+    times: list[float] = []
+    parts: list[dict[str, float]] = []
+    after = PPO.after_step
+
+    def noted(self: PPO, result: Any) -> dict[str, float]:
+        found = after(self, result)
+        times.append(time.perf_counter())
+        parts.append(dict(self.seconds))
+        return found
+
+    PPO.after_step = noted  # type: ignore[method-assign]
+    try:
+        with tempfile.TemporaryDirectory() as out:
+            begin = Begin(Weights(shape, policy.state_dict()), Weights(shape, judge.state_dict()), (END,), PAD)
+            learn(config, begin, queries, reward, Path(out), Progress(silent=True))
+    finally:
+        PPO.after_step = after  # type: ignore[method-assign]
+    count = len(times) - 1
+    seconds = (times[-1] - times[0]) / count
+    table = {name: sum(part.get(name, 0.0) for part in parts[1:]) / count for name in parts[-1]}
+    table["optimizer and the rest"] = seconds - sum(table.values())
+    return {"episodes_per_second": EPISODES / seconds, "seconds": table}
+
+
+def trl_speed(iterations: int, way: str) -> dict[str, Any]:
+    """Episodes a second of TRL without the first iteration. Runs in TRL's environment."""
+    import torch
+    from datasets import Dataset
+    from tokenizers import Tokenizer, models
+    from transformers import (
+        PreTrainedTokenizerFast,
+        Qwen3Config,
+        Qwen3ForCausalLM,
+        Qwen3ForSequenceClassification,
+        TrainerCallback,
+    )
+    from trl.experimental.ppo import PPOConfig, PPOTrainer
+
+    torch.manual_seed(0)
+    words = {f"w{i}": i for i in range(VOCABULARY)}
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.WordLevel(words, unk_token="w0")), pad_token=f"w{PAD}", eos_token=f"w{END}"
+    )
+    tokenizer.padding_side = "left"
+    shape = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": WIDTH,
+        "intermediate_size": INNER,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": HEADS,
+        "num_key_value_heads": HEADS,
+        "head_dim": WIDTH // HEADS,
+        "max_position_embeddings": 128,
+        "tie_word_embeddings": True,
+        "pad_token_id": PAD,
+        "eos_token_id": END,
+    }
+    policy, reference = (Qwen3ForCausalLM(Qwen3Config(**shape)) for _ in range(2))
+    reference.load_state_dict(policy.state_dict())
+    value, judge = (Qwen3ForSequenceClassification(Qwen3Config(**shape, num_labels=1)) for _ in range(2))
+    rows = torch.randint(3, VOCABULARY, (EPISODES * (iterations + 1), PROMPT_TOKENS)).tolist()
+    times: list[float] = []
+
+    class Clock(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, *arguments: Any, **options: Any) -> None:
+            times.append(time.perf_counter())
+
+    with tempfile.TemporaryDirectory() as out:
+        trainer = PPOTrainer(
+            args=PPOConfig(
+                output_dir=out,
+                per_device_train_batch_size=32,
+                gradient_accumulation_steps=EPISODES // 32,
+                num_mini_batches=1,
+                num_ppo_epochs=1,
+                total_episodes=EPISODES * iterations,
+                response_length=RESPONSE_TOKENS,
+                local_rollout_forward_batch_size=EPISODES,
+                num_sample_generations=0,
+                temperature=1.0,
+                kl_coef=0.02,
+                report_to="none",
+                save_strategy="no",
+                use_cpu=True,
+                bf16=way == "bf16",
+                gradient_checkpointing=False,
+            ),
+            processing_class=tokenizer,
+            model=policy,
+            ref_model=reference,
+            reward_model=judge,
+            value_model=value,
+            train_dataset=Dataset.from_dict({"input_ids": rows}),
+            eval_dataset=Dataset.from_dict({"input_ids": rows[:8]}),
+            callbacks=[Clock()],
+        )
+        trainer.train()
+    return {"episodes_per_second": EPISODES * (len(times) - 1) / (times[-1] - times[0])}
+
+
+def ask(python: str, way: str, iterations: int) -> dict[str, Any]:
+    """Run one way in a process of its own."""
+    command = [python, __file__, "--way", way, "--iterations", str(iterations)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
+    if done.returncode:
+        raise SystemExit(f"{way} failed:\n{done.stderr[-3000:]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trl", help="the interpreter of an environment with trl 1.9")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--iterations", type=int, default=4, help="iterations of a round; the first is not timed")
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--way", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.way:
+        way, count = arguments.way, arguments.iterations
+        print(json.dumps(danlu_speed(count) if way == "danlu" else trl_speed(count, way.removeprefix("trl-"))))
+        return
+
+    ways = {"danlu": sys.executable} | ({f"trl-{way}": arguments.trl for way in TRL_WAYS} if arguments.trl else {})
+    best: dict[str, dict[str, Any]] = {}
+    for _ in range(arguments.rounds):
+        for way, python in ways.items():
+            found = ask(python, way, arguments.iterations)
+            if way not in best or found["episodes_per_second"] > best[way]["episodes_per_second"]:
+                best[way] = found
+    for way, found in best.items():
+        print(f"{way:<10}{found['episodes_per_second']:8.1f} episodes/s")
+    theirs = [found["episodes_per_second"] for way, found in best.items() if way != "danlu"]
+    if theirs:
+        print(f"danlu is {best['danlu']['episodes_per_second'] / max(theirs):.2f} times as fast as TRL's better way")
+    else:
+        print("TRL was not run: name an environment that has it with --trl")
+    total = sum(best["danlu"]["seconds"].values())
+    for part, seconds in sorted(best["danlu"]["seconds"].items(), key=lambda item: -item[1]):
+        print(f"  {part:<24}{seconds:7.3f} s an iteration  {seconds / total:5.0%}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(best, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
