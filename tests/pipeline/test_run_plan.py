@@ -98,6 +98,19 @@ def test_the_verdict_sets_the_plan_beside_what_was_measured(plan: RunPlan, tmp_p
     assert judged["target_seconds"].relative_error == pytest.approx(0.05)
     assert judged["target_seconds"].inside
     assert not judged["memory_bytes"].inside
+    assert "wall_seconds" not in judged  # no records of the stages
+
+
+@pytest.mark.parametrize(("recorded", "known"), [(1.2, True), (0.1, False)])
+def test_the_whole_is_judged_unless_a_stage_was_continued(
+    plan: RunPlan, tmp_path: Path, recorded: float, known: bool
+) -> None:
+    folder = RunFolder(tmp_path)
+    _finished(folder, plan)
+    for stage, seconds in ((folder.ladder, 20.0), (folder.pretrain, plan.target_seconds)):
+        write_json(stage / "stage.json", {"seconds": seconds * 1.05 * recorded})
+    judged = {each.name: each for each in judge_plan(folder, "9999-01-01T00:00:00+00:00")}
+    assert ("wall_seconds" in judged) == known
 
 
 def test_a_plan_made_after_the_forecast_is_not_judged(plan: RunPlan, tmp_path: Path) -> None:

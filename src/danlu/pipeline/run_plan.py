@@ -192,15 +192,23 @@ def judge_plan(folder: RunFolder, forecast_created: str) -> tuple[Planned, ...]:
         return ()
     target = read_json(folder.pretrain / "result.json")
     ladder = sum(read_json(path)["seconds"] for path in sorted(folder.ladder.glob("*/*/result.json")))
-    every = (
+    every = [
         ("ladder_seconds", ladder),
         ("target_seconds", target["seconds"]),
         ("memory_bytes", target["peak_memory_bytes"]),
-    )
+    ]
+    wall = sum(_stage_seconds(stage / "stage.json") for stage in (folder.ladder, folder.pretrain))
+    if wall >= ladder + target["seconds"]:  # a stage that was continued records its last session alone
+        every.append(("wall_seconds", wall))
     return tuple(
         Planned.judged(name, getattr(plan, name), getattr(plan, f"{name}_low"), getattr(plan, f"{name}_high"), measured)
         for name, measured in every
     )
+
+
+def _stage_seconds(record: Path) -> float:
+    """What a stage took, by its record; 0 where it has not finished."""
+    return float(read_json(record).get("seconds", 0.0)) if record.exists() else 0.0
 
 
 def plan_lines(plan: RunPlan) -> list[str]:

@@ -14,7 +14,7 @@ class Planned:
     """One quantity of the plan that a run began with, judged."""
 
     name: str
-    """ladder_seconds, target_seconds or memory_bytes."""
+    """ladder_seconds, target_seconds, wall_seconds or memory_bytes."""
     planned: float
     low: float
     high: float
