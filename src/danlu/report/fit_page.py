@@ -28,7 +28,7 @@ def render_fit(fitted: TableFit, predicted: Held | None = None, allocations: Seq
         predicted: rows of another table.
         allocations: decisions that were asked for.
     """
-    sections = [_law(fitted)]
+    sections = [_law(fitted), _warnings(fitted)]
     if allocations:
         sections.append(_decisions(fitted, allocations))
     if fitted.holdout is not None:
@@ -40,7 +40,7 @@ def render_fit(fitted: TableFit, predicted: Held | None = None, allocations: Seq
     slices = _slices(fitted)
     if slices is not None:
         sections.append(slices)
-    sections += [_residuals(fitted), _trust(fitted), _warnings(fitted)]
+    sections += [_residuals(fitted), _trust(fitted)]
     page = SectionPage(
         title=same(Path(fitted.source).name),
         summary=words.summary(fitted),
