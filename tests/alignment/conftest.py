@@ -13,7 +13,7 @@ from danlu.model.huggingface import save_pretrained
 from danlu.model.transformer import Transformer
 from danlu.tokens.tokenizer import save_tokenizer, train_tokenizer
 
-WORDS = ("red", "hot", "gold", "ash", "iron", "coal", "salt", "tin")
+WORDS = ("fire", "dust", "gold", "rust", "iron", "coal", "salt", "lead")
 CONTEXT = 64
 
 
