@@ -31,7 +31,7 @@ from danlu.feedback.records import Record, prompt_text
 from danlu.model.family import shape
 from danlu.model.huggingface import save_pretrained
 from danlu.tokens.shards import TokenWriter
-from danlu.tokens.tokenizer import END_OF_TEXT, save_tokenizer, train_tokenizer
+from danlu.tokens.tokenizer import END_OF_TEXT, save_tokenizer, token_id, train_tokenizer
 from danlu.training.config import TrainingConfig
 from danlu.training.pretrain import pretrain
 
@@ -49,7 +49,7 @@ def _base(texts: list[str], width: int, out: Path, report: Progress) -> Path:
     tokenizer = train_tokenizer(texts, _VOCABULARY)
     save_tokenizer(tokenizer, out / "tokens/tokenizer")
     vocabulary = tokenizer.get_vocab_size()
-    writer = TokenWriter(out / "tokens/train", vocabulary, tokenizer.token_to_id(END_OF_TEXT), "none", keep_spans=False)
+    writer = TokenWriter(out / "tokens/train", vocabulary, token_id(tokenizer, END_OF_TEXT), "none", keep_spans=False)
     count = 0
     for text in texts:
         ids = tokenizer.encode(text).ids

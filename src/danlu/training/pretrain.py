@@ -114,13 +114,14 @@ def pretrain(
     model.initialize(torch.Generator().manual_seed(config.seed))
     model = engine.place(model, config.compile)
 
+    loss_se: float | None = None
+
     def measure(model: Transformer) -> Mapping[str, float]:
         nonlocal loss_se
         assert evaluate
         loss, loss_se = evaluate(model)
         return {"heldout_loss": loss}
 
-    loss_se: float | None = None
     run = Run(
         model=model,
         optimizer=Optimizer(model, hyper.lr, hyper.table_lr, hyper.weight_decay, engine.dtype),
