@@ -128,7 +128,14 @@ def test_unknown_name_gives_the_nearest() -> None:
             "deepseek-v3",
         ),
         (
-            {"model_type": "gpt2", "n_layer": 12, "n_embd": 768, "n_head": 12, "n_positions": 1024, "vocab_size": 50257},
+            {
+                "model_type": "gpt2",
+                "n_layer": 12,
+                "n_embd": 768,
+                "n_head": 12,
+                "n_positions": 1024,
+                "vocab_size": 50257,
+            },
             "gpt2",
         ),
     ],

@@ -55,7 +55,9 @@ def test_more_chips_are_never_slower_in_an_ideal_network(
 
 
 @SHARED
-@given(factor=st.floats(1.0, 8.0), field=st.sampled_from(["wide_rate", "narrow_rate", "bandwidth", "link_in", "link_out"]))
+@given(
+    factor=st.floats(1.0, 8.0), field=st.sampled_from(["wide_rate", "narrow_rate", "bandwidth", "link_in", "link_out"])
+)
 def test_a_faster_part_never_slows_a_step(make_job: MakeJob, factor: float, field: str) -> None:
     job = make_job("llama2-70b", tp=8, pp=2, dp=4)
     better = replace(job.accelerator, **{field: getattr(job.accelerator, field) * factor})
@@ -129,9 +131,7 @@ def test_unaligned_heads_are_slow_where_attention_is_not_fused(make_job: MakeJob
 
     legacy = software_for("Megatron-DeepSpeed", "NVIDIA", 2020, "fp16")
     job = replace(make_job("gpt3", seq_len=2048, tp=8, precision="fp16"), software=legacy)
-    shapes = [
-        ModelShape("x", 84, 13824, heads, heads, 13824 // heads, 55296, 250680, 2) for heads in (64, 128)
-    ]
+    shapes = [ModelShape("x", 84, 13824, heads, heads, 13824 // heads, 55296, 250680, 2) for heads in (64, 128)]
     few, many = (seconds(replace(job, shape=shape)) for shape in shapes)
     assert 1.15 < many / few < 1.8
 

@@ -116,13 +116,22 @@ def _micro_batch(cases: Cases, k: Coefficients, one: Layer) -> dict[str, Array]:
     return {
         "matrix products": one.products * (1 + BACKWARD_PRODUCTS),
         "attention": one.attention + one.attention_backward,
-        "memory traffic": one.traffic * (1 + BACKWARD_TRAFFIC),
+        "memory traffic": one.traffic * (1 + BACKWARD_TRAFFIC) + _accumulation(cases, k),
         "experts": one.experts * (1 + BACKWARD_PRODUCTS) + 2 * one.permute,
         "expert exchange": expert * (2 + again),
         "tensor parallel": tensor * (2 + again),
         "context parallel": context,
         "recompute": again * repeated + light_share * light,
     }
+
+
+def _accumulation(cases: Cases, k: Coefficients) -> Array:
+    """Adding one micro-batch's gradients of one layer to the sum: a read and a write of it, and a read of the new ones."""
+    common, experts = local_params(cases)
+    each = (common + experts) / np.ceil(cases.layers / cases.pp)
+    size = 2 * np.where(cases.fp32_gradients > 0, 4.0, cases.weight_bytes) + cases.weight_bytes
+    passes = k.accumulate * np.where(cases.deepspeed > 0, k.accumulate_deepspeed, 1.0)
+    return np.where(cases.micro_batches > 1, passes * each * size / cases.bandwidth, 0.0)
 
 
 def _tensor_parallel(cases: Cases, k: Coefficients) -> Array:
