@@ -76,7 +76,7 @@ def draw_curves(outcome: Record, language: Language, layout: Layout) -> Markup:
     farthest = max(math.sqrt(max(kl, 0.0)) for curve in curves for kl, _ in _points(curve, "proxy")) or 1.0
     left, right, panel = 60.0, layout.width - (120 if layout.width > 600 else 20), 190.0
     x = Scale(0.0, farthest * 1.03, left, right)
-    parts, top = [], 34.0
+    parts, top = [], 62.0
     for what in ("proxy", "gold"):
         series = [(curve, _points(curve, what)) for curve in curves]
         if not any(points for _, points in series):
@@ -94,7 +94,7 @@ def draw_curves(outcome: Record, language: Language, layout: Layout) -> Markup:
         parts.append(label(x(value), bottom + 25, f"{value:g}", "tick", "middle"))
     parts.append(label(right, bottom + 52, tr("alignment.curve.x").say(language), "axis-name", "end"))
     ways = [(tr(f"alignment.way.{way}").say(language), style) for way, style in _WAYS.items()]
-    parts += _legend(left + 150, 12, ways)
+    parts += _legend(left, 14, ways)
     return _picture(parts, layout.width, bottom + 60, tr("alignment.curve.alt").say(language))
 
 
