@@ -19,6 +19,21 @@ def test_a_rehearsal_takes_real_steps_and_leaves_nothing_behind(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_batches_come_from_the_tokens_where_they_are_given(tokens: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from danlu.training import rehearsal
+
+    drawn: list[int] = []
+    real = rehearsal.Loader.batch
+
+    def watched(loader: rehearsal.Loader, first: int, count: int) -> object:
+        drawn.append(count)
+        return real(loader, first, count)
+
+    monkeypatch.setattr(rehearsal.Loader, "batch", watched)
+    rehearse(shape(24, 300, 16), 128, _TRAINING, seconds=0.0, tokens=tokens)
+    assert drawn == [8] * 5
+
+
 def test_a_longer_look_times_more_steps() -> None:
     found = rehearse(shape(24, 300, 16), 32, _TRAINING, seconds=0.5)
     assert found.steps > 3

@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from danlu.common.progress import Progress
 from danlu.hardware.memory import measured_peak_memory
 from danlu.model.config import ModelConfig
 from danlu.model.transformer import Transformer
+from danlu.tokens.dataset import TokenDataset
+from danlu.tokens.loader import Loader
 from danlu.training.checkpoint import Checkpoints
 from danlu.training.config import TrainingConfig
 from danlu.training.dials import hyperparameters
@@ -47,13 +49,16 @@ def rehearse(
     batch_tokens: int,
     config: TrainingConfig,
     seconds: float = 2.0,
+    tokens: Path | None = None,
     scratch: Path | None = None,
 ) -> Rehearsal:
-    """Train a shape on random tokens for a moment: which tokens they are changes nothing about the time.
+    """Train a shape for a moment, as `pretrain` would: which tokens it sees changes nothing about the time, but to
+    fetch them takes some.
 
     Args:
         batch_tokens: tokens a step.
         seconds: how long to time; at least three steps are timed however long they take.
+        tokens: folder that `build_tokens` wrote, to draw batches from; random tokens without it.
         scratch: a folder on the disk that checkpoints will go to, to try one; it is removed again.
 
     Raises:
@@ -62,6 +67,7 @@ def rehearse(
     engine = Engine.choose(config, Progress(silent=True))
     hyper = hyperparameters(model_config, _MOST * batch_tokens, replace(config, batch_tokens=batch_tokens))
     sequences = batch_tokens // config.context
+    draw = _drawer(model_config.vocab_size, tokens, config)
     model = Transformer(model_config, engine.dtype)
     model.initialize(torch.Generator().manual_seed(config.seed))
     model = engine.place(model, config.compile)
@@ -71,7 +77,7 @@ def rehearse(
         optimizer,
         hyper.schedule,
         next_token_loss,
-        lambda step: _random_batches(step, model_config.vocab_size, sequences, config, engine),
+        lambda step: _micro_batches(draw, step, sequences, config, engine),
         engine.world,
         first_step=0,
         clip=config.clip,
@@ -102,14 +108,26 @@ def rehearse(
     )
 
 
-def _random_batches(
-    step: int, vocab_size: int, sequences: int, config: TrainingConfig, engine: Engine
+def _drawer(vocab_size: int, tokens: Path | None, config: TrainingConfig) -> Callable[[int, int], torch.Tensor]:
+    """From the first sequence's number and how many to their token ids (B, T + 1)."""
+    if tokens is not None:
+        loader = Loader(TokenDataset(tokens / "train"), config.context, config.seed, None)
+        return lambda first, count: torch.from_numpy(loader.batch(first, count))
+
+    def random(first: int, count: int) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(first)
+        return torch.randint(vocab_size, (count, config.context + 1), generator=generator)
+
+    return random
+
+
+def _micro_batches(
+    draw: Callable[[int, int], torch.Tensor], step: int, sequences: int, config: TrainingConfig, engine: Engine
 ) -> Iterator[TokenBatch]:
     """This process's part of a step's batch, as `pretrain` cuts it."""
-    generator = torch.Generator().manual_seed(step)
     piece, largest = piece_sequences(config, engine.device), engine.world.largest_share(sequences)
     for offset in range(0, largest, piece):
         count = min(piece, largest - offset)
-        data = torch.randint(vocab_size, (count, config.context + 1), generator=generator)
+        data = draw(step * sequences + offset, count)
         inputs, targets = data[:, :-1].contiguous(), data[:, 1:].clone()
         yield TokenBatch(inputs.to(engine.device), targets.to(engine.device), count * config.context)
