@@ -23,6 +23,7 @@ def forecast_target(
     config: ForecastConfig,
     bytes_per_token: float | None = None,
     entropy: float | None = None,
+    tokens: Path | None = None,
 ) -> Forecast:
     """Choose the target that a ladder was planned for, and forecast it.
 
@@ -34,12 +35,13 @@ def forecast_target(
         training: how the target will be trained.
         bytes_per_token: of the held-out text.
         entropy: the source's entropy (nats a token), exact or a bound, to be shown beside the forecast.
+        tokens: the folder that the target will be trained on, to time its batches too.
     """
     from danlu.training.rehearsal import rehearse
 
     plan = read_plan(ladder)
     target = allocate_target(fit, plan, lambda tokens: batch_tokens(tokens, training))
-    took = rehearse(target.model, target.batch_tokens, training)
+    took = rehearse(target.model, target.batch_tokens, training, tokens=tokens)
     return make_forecast(
         fit,
         target,

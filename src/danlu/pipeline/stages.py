@@ -60,7 +60,7 @@ def _plan(job: Job) -> Results:
         read_tokens_summary(folder.tokens),
         training,
         speed,
-        lambda model, batch: rehearse(model, batch, training, seconds=1.0, scratch=folder.path),
+        lambda model, batch: rehearse(model, batch, training, 1.0, folder.tokens, folder.path),
     )
     write_json(folder.plan, to_mapping(plan))
     for line in plan_lines(plan):
@@ -108,6 +108,7 @@ def _forecast(job: Job) -> Results:
         recipe.forecast,
         bytes_per_token=read_tokens_summary(folder.tokens).heldout_bytes_per_token,
         entropy=entropy[0] if entropy else None,
+        tokens=folder.tokens,
     )
     write_forecast(forecast, folder.forecast, started=folder.pretrain.exists())
     for line in forecast_lines(forecast):
