@@ -46,11 +46,11 @@ def walk(road: Sequence[Stage], recipe: Recipe, folder: RunFolder, report: Progr
         # Looked at again before each stage, because an earlier one may have come out differently.
         now = work_to_do(road, recipe, folder, force=force).get(stage.name)
         if now is None:
-            report(f"{stage.name:<11}done before")
+            report(f"{stage.name:<15}done before")
             continue
         for detail in now.details:
-            report(f"{stage.name:<11}{detail}; made again")
-        report(f"{stage.name:<11}{'continues: ' if now.condition == 'begun' else ''}{stage.does}")
+            report(f"{stage.name:<15}{detail}; made again")
+        report(f"{stage.name:<15}{'continues: ' if now.condition == 'begun' else ''}{stage.does}")
         with report.indented():
             carry_out(stage, recipe, folder, road, report)
 
