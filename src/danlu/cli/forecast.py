@@ -59,7 +59,7 @@ def main(words: list[str]) -> None:
         fit = fit_points(read_points(ladder / "points.jsonl"), arguments.forecast)
         training = read_recipe(given / "recipe.toml").training if in_run else _training(ladder)
         size = read_tokens_summary(tokens).heldout_bytes_per_token if tokens else None
-        forecast = forecast_target(fit, ladder, training, arguments.forecast, size)
+        forecast = forecast_target(fit, ladder, training, arguments.forecast, size, tokens=tokens)
         write_forecast(forecast, path, started=(given / "pretrain").exists())
         report(f"wrote {path}")
     for line in forecast_lines(forecast):
