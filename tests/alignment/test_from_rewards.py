@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from danlu.alignment.from_rewards import Policy
+from danlu.alignment.ppo_config import PRESETS, PPOConfig
 from danlu.alignment.queries import Query, read_queries
 from danlu.alignment.reward_scorer import RewardScorer
 from danlu.alignment.rewards import ModelReward, exact_answer, load_reward
 from danlu.cli.main import main
+from danlu.cli.ppo import read
 from danlu.common.errors import DanluError
 from danlu.feedback.records import prompt_of
 from danlu.model.huggingface import load_pretrained
@@ -156,3 +158,13 @@ def test_wrong_inputs_are_plain_lines(base, prompts, tmp_path, capsys) -> None:
     words = ["grpo", str(base), "--prompts", str(tmp_path / "bad.jsonl"), "--out", str(tmp_path / "o"), *QUICK]
     assert main(words) == 2
     assert "no prompt in a row with chosen, rejected" in capsys.readouterr().err
+
+
+def test_a_preset_gives_what_no_flag_does() -> None:
+    words = ["m", "--prompts", "p", "--reward", "r", "--out", "o"]
+    assert read(words).ppo == PPOConfig()
+    assert read([*words, "--preset", "ziegler"]).ppo == PRESETS["ziegler"]
+    changed = read([*words, "--preset=ziegler", "--beta", "0.02", "--guards.kl-budget", "9"]).ppo
+    assert (changed.beta, changed.temperature, changed.guards.kl_budget) == (0.02, 0.7, 9.0)
+    with pytest.raises(SystemExit):
+        read([*words, "--preset", "nobody"])

@@ -1,7 +1,8 @@
 """`danlu ppo`: a model learns from a reward, as InstructGPT did."""
 
 import os
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,14 +37,13 @@ class Arguments:
 
 def main(words: list[str]) -> None:
     """Run the verb."""
-    arguments = parse(Arguments, words, "ppo")
-    config = with_preset(arguments.ppo, arguments.preset)
+    arguments = read(words)
     learning_verb(
         "ppo",
         arguments.model,
         arguments.prompts,
         arguments.reward,
-        config,
+        arguments.ppo,
         arguments.out,
         value=arguments.value,
         pretraining=arguments.pretraining,
@@ -51,10 +51,10 @@ def main(words: list[str]) -> None:
     )
 
 
-def with_preset(given: PPOConfig, name: Preset) -> PPOConfig:
-    """A preset with what the flags changed from the defaults."""
-    default = PPOConfig()
-    changed: dict[str, Any] = {
-        f.name: getattr(given, f.name) for f in fields(given) if getattr(given, f.name) != getattr(default, f.name)
-    }
-    return replace(PRESETS[name], **changed)
+def read(words: list[str]) -> Arguments:
+    """The verb's words; what no flag says is as the preset has it."""
+    pairs = list(pairwise(words))
+    named = [name for name in PRESETS if f"--preset={name}" in words or ("--preset", name) in pairs]
+    missing: Any = tyro.MISSING
+    default = Arguments(missing, missing, missing, missing, ppo=PRESETS[named[-1]] if named else PPOConfig())
+    return parse(Arguments, words, "ppo", default)
