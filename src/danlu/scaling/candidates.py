@@ -64,13 +64,13 @@ def candidates(rows: Rows) -> Candidates:
             laws.append(DATA_CONSTRAINED)
         words = "N and D vary on their own" + (", and text is repeated" if repeated else "")
         return Candidates(tuple(laws), "C", words, True)
-    for order, laws in (
+    for order, pair in (
         ("C", (FRONTIER, FLOOR_FREE)),
         ("N", (POWER_N, FLOOR_FREE_N)),
         ("D", (POWER_D, FLOOR_FREE_D)),
     ):
         if order in values and np.isfinite(values[order]).all() and _levels(rows, order) >= _FEWEST_LEVELS:
-            return Candidates(laws, order, f"only {order} varies on its own", True)
+            return Candidates(pair, order, f"only {order} varies on its own", True)
     raise DanluError(
         f"the table has {max((_levels(rows, name) for name in 'NDC' if name in values), default=1)} sizes only: no law"
         " can be told from so few.",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from danlu.scaling.ensemble import Member
 from danlu.scaling.estimate import Problem, descend, influence
@@ -268,7 +269,9 @@ def _outliers(rows: Rows, lead: Member) -> list[Finding]:
     ]
 
 
-def _without(problem: Problem, theta: Array, left: Array, factor: Array) -> dict[str, tuple[float, float, float]]:
+def _without(
+    problem: Problem, theta: Array, left: NDArray[np.intp], factor: Array
+) -> dict[str, tuple[float, float, float]]:
     """Parameters that move when some rows are left out."""
     weights = np.ones(len(problem.targets))
     weights[left] = 0.0

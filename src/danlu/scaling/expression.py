@@ -96,7 +96,7 @@ class _Reader:
 
     def _arithmetic(self, op: type[ast.operator], left: Any, right: Any) -> Any:
         try:
-            return _ARITHMETIC[op](np.float64(left) if np.isscalar(left) else left, right)
+            return _ARITHMETIC[op](left if isinstance(left, np.ndarray) else np.float64(left), right)
         except (OverflowError, ZeroDivisionError) as error:  # pragma: no cover - numpy gives inf instead
             raise self._error("divides by zero or grows without end") from error
 

@@ -113,8 +113,10 @@ class Panel:
         """Predictions for measured rows at places, each variable (m,)."""
         found = self.reckon(values)
         half = self.width(level) * found.scale
-        ends = (found.centre, found.centre - half, found.centre + half)
-        return Prediction(*(ends if self.is_share else tuple(np.exp(end) for end in ends)), level)
+        low, high = found.centre - half, found.centre + half
+        if self.is_share:
+            return Prediction(found.centre, low, high, level)
+        return Prediction(np.exp(found.centre), np.exp(low), np.exp(high), level)
 
 
 def make_panel(rows: Rows, members: Sequence[Member], cuts: Sequence[Cut]) -> Panel:

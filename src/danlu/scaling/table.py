@@ -124,7 +124,7 @@ def read_table(path: Path) -> Table:
     return table_of(rows, str(path))
 
 
-def table_of(rows: Iterable[Mapping[str, Any]], source: str = "the table") -> Table:
+def table_of(rows: Iterable[Mapping[str, Any]] | Mapping[str, Sequence[Any]], source: str = "the table") -> Table:
     """A table from rows, or from a mapping of columns to sequences; nested mappings become `outer.inner` columns.
 
     Raises:
