@@ -119,7 +119,7 @@ def _demand(found: Outlook) -> Section:
             Track(
                 fitted,
                 "s4",
-                Text(f"those listed: {fit.factor:.2g}× a year", f"所列模型：每年 {fit.factor:.2g} 倍"),
+                Text(f"listed: {fit.factor:.2g}× a year", f"所列：年 {fit.factor:.2g} 倍"),
             ),
             Track(
                 tuple((year, flop.mid) for year, flop in points),
@@ -348,7 +348,7 @@ def _text(found: Outlook) -> Section:
         unit=Text("tokens of one training set", "单个训练集词元数"),
         first=2018,
         last=2033,
-        low=1e9,
+        low=1e10,
         high=1e17,
         tracks=(
             Track(

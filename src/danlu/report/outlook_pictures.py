@@ -26,7 +26,7 @@ class Layout:
 
 
 WIDE = Layout(1120, 460, 76, 210, True)
-NARROW = Layout(540, 430, 62, 128, False)
+NARROW = Layout(540, 430, 62, 176, False)
 
 
 @dataclass(frozen=True)
