@@ -1,4 +1,4 @@
-"""From text to an assistant on a very small budget by the command line, a further round, and the road that ends early."""
+"""From text to an assistant by the command line on a very small budget, a further round, a road that ends early."""
 
 import io
 import json

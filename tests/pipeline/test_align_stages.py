@@ -57,6 +57,8 @@ def test_further_rounds_are_stages_between_ppo_and_the_judgement() -> None:
     assert names(recipe(rounds=3)) == [*ALL[:-1], "round-2", "round-3", "align"]
     third = next(stage for stage in alignment_stages(recipe(rounds=3)) if stage.name == "round-3")
     assert "round-2" in third.needs
+    with pytest.raises(DanluError, match="somebody who ranks"):
+        names(recipe("mine.txt", demonstrations="d.jsonl", rankings="r.jsonl", rounds=2))
 
 
 @pytest.mark.parametrize("rounds", [1, 3])

@@ -15,9 +15,18 @@ Results = Mapping[str, Any]
 
 
 def alignment_stages(recipe: Recipe) -> tuple[Stage, ...]:
-    """The stages that this recipe's alignment has; none where nobody demonstrates anything."""
+    """The stages that this recipe's alignment has; none where nobody demonstrates anything.
+
+    Raises:
+        DanluError: further rounds are asked for, and nobody ranks what the policy says then.
+    """
     if not recipe.fine_tunes:
         return ()
+    if recipe.alignment.rounds > 1 and recipe.label == "none":
+        raise DanluError(
+            f"{recipe.alignment.rounds} rounds need somebody who ranks what the newest policy says.",
+            "Give --label page, or --label simulated for the toy language; a file of rankings is for the first round.",
+        )
     stages = [_DEMONSTRATIONS, _SFT]
     if recipe.learns_from_rankings:
         stages += [_RANKINGS, _REWARD, _PPO, *(_round(number) for number in range(2, recipe.alignment.rounds + 1))]
