@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 _SMALL = [
     *("--corpus.toy.megabytes", "0.5", "--tokens.vocab-size", "512", "--budget", "5e11flops"),
-    *("--ladder.min-steps", "8", "--ladder.tokens-per-parameter", "1.5", "--forecast.resamples", "50"),
+    *("--ladder.min-steps", "8", "--ladder.tokens-per-parameter", "1.5", "--ladder.share", "0.3"),
     *("--training.context", "32", "--training.batch-tokens", "1024", "--label", "none"),
 ]
 
@@ -178,9 +178,9 @@ def test_every_step_works_alone(tmp_path: Path, capsys: pytest.CaptureFixture[st
     training = ["--training.context", "32", "--training.batch-tokens", "1024"]
     assert main(["corpus", "--toy.megabytes", "0.5", "--out", corpus]) == 0
     assert main(["tokens", corpus, "--vocab-size", "512", "--out", tokens]) == 0
-    small = ["--budget", "5e11flops", "--min-steps", "8", "--tokens-per-parameter", "1.5", *training]
+    small = ["--budget", "5e11flops", "--min-steps", "8", "--tokens-per-parameter", "1.5", "--share", "0.3", *training]
     assert main(["ladder", "--tokens", tokens, "--out", ladder, *small]) == 0
-    assert main(["forecast", ladder, "--tokens", tokens, "--resamples", "50"]) == 0
+    assert main(["forecast", ladder, "--tokens", tokens]) == 0
     assert _json(Path(ladder) / "forecast.json")["bits_per_byte"] > 0
     pretrain = ["pretrain", "--tokens", tokens, "--width", "32", "--out", model, "--context", "32"]
     assert main([*pretrain, "--batch-tokens", "1024", "--horizon", "10steps"]) == 0

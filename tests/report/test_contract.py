@@ -31,7 +31,7 @@ def test_every_fabricated_file_is_what_its_room_reads(run: Path) -> None:
 
 def test_a_true_forecast_and_verdict_are_shown(run: Path) -> None:
     fabricated = from_mapping(Forecast, load(run / "forecast.json"), "forecast.json")
-    config = ForecastConfig(resamples=50)
+    config = ForecastConfig()
     forecast = make_forecast(
         fit_points(read_points(run / "ladder/points.jsonl"), config),
         fabricated.target,

@@ -12,7 +12,7 @@ from danlu.scaling.forecast import check_hash, make_forecast, read_forecast, wri
 from danlu.scaling.ladder_fit import fit_points
 from danlu.scaling.verdict import judge, read_verdict, write_verdict
 
-CONFIG = ForecastConfig(resamples=60)
+CONFIG = ForecastConfig()
 
 
 def target(width: int = 224, ratio: float = 20) -> Target:

@@ -10,7 +10,9 @@ from danlu.scaling.allocation import allocate_target
 from danlu.scaling.config import ForecastConfig
 from danlu.scaling.design import LadderPlan
 from danlu.scaling.forecast import Forecast, make_forecast
+from danlu.scaling.health import health
 from danlu.scaling.ladder_fit import Fit
+from danlu.scaling.points import POINTS, read_points
 from danlu.scaling.speed import measured_speed
 from danlu.training.config import TrainingConfig
 from danlu.training.dials import batch_tokens
@@ -51,7 +53,7 @@ def forecast_target(
         speed=measured_speed(took.step_seconds, target.batch_tokens, took.spread),
         bytes_per_token=bytes_per_token,
         entropy=entropy,
-        notes=plan.warnings,
+        notes=(*plan.warnings, *health(read_points(ladder / POINTS))),
     )
 
 

@@ -31,9 +31,9 @@ class Recipe:
     out: str | None = None
     """The run folder; by default runs/NAME."""
     seed: int | None = None
-    """Sets every seed below at once (corpus.toy.seed, training.seed, forecast.seed, sampling.seed, alignment's)."""
+    """Sets every seed below at once (corpus.toy.seed, training.seed, sampling.seed, alignment's)."""
     budget: str = DEFAULT_BUDGET
-    """The target's training compute in FLOPs (1e14flops; the ladder takes at most a third of it on top), or the time of
+    """The target's training compute in FLOPs (1e14flops; the ladder takes at most a tenth of it on top), or the time of
     the whole run on this machine (10min), which is turned into FLOPs once, by its measured speed."""
     corpus: CorpusConfig = field(default_factory=CorpusConfig)
     """Where the text comes from."""
@@ -65,7 +65,6 @@ class Recipe:
         return {
             "corpus.toy.seed": self.corpus.toy.seed,
             "training.seed": self.training.seed,
-            "forecast.seed": self.forecast.seed,
             "sampling.seed": self.sampling.seed,
             "alignment.labeller.seed": self.alignment.labeller.seed,
             "alignment.sft.seed": self.alignment.sft.seed,
@@ -104,7 +103,6 @@ def resolve(recipe: Recipe, default_name: str) -> Recipe:
         seed=None,
         corpus=replace(recipe.corpus, toy=replace(recipe.corpus.toy, seed=recipe.seed)),
         training=replace(recipe.training, seed=recipe.seed),
-        forecast=replace(recipe.forecast, seed=recipe.seed),
         sampling=replace(recipe.sampling, seed=recipe.seed),
         alignment=seeded(recipe.alignment, recipe.seed),
     )

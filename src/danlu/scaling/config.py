@@ -65,16 +65,11 @@ class ForecastConfig:
     emphasis: float = 0.5
     """Power of its compute with which a point counts in the fit: a small model's loss still holds a transient that the
     law does not know, and the target is far from it; 0 counts all alike."""
-    resamples: int = 400
-    """Times that the ladder is redrawn and fitted again for the interval."""
-    seed: int = 0
-    """Seed of the redrawing."""
 
     def __post_init__(self) -> None:
         if not 0 < self.level < 1:
             raise DanluError(f"forecast.level is {self.level:g}.", "Choose a probability such as 0.9.")
-        if self.huber_delta <= 0 or min(self.seed_noise, self.drift) < 0 or self.resamples < 50:
+        if self.huber_delta <= 0 or min(self.seed_noise, self.drift) < 0:
             raise DanluError(
-                "forecast.huber_delta must be above 0, seed_noise and drift at least 0 and resamples at least 50.",
-                "Correct the recipe.",
+                "forecast.huber_delta must be above 0, seed_noise and drift at least 0.", "Correct the recipe."
             )

@@ -9,12 +9,11 @@ from danlu.common.errors import DanluError
 from danlu.common.files import is_full_disk, write_json
 from danlu.common.progress import Progress
 from danlu.scaling.design import LadderPlan, Rung
-from danlu.scaling.points import Point, append_point, read_points
+from danlu.scaling.points import POINTS, Point, append_point, read_points
 from danlu.training.config import TrainingConfig
 from danlu.training.dials import hyperparameters, warmup_steps
 from danlu.training.pretrain import Evaluate, PretrainResult, pretrain
 
-POINTS = "points.jsonl"
 FAILED = "failed.json"
 
 

@@ -8,6 +8,9 @@ from danlu.common.errors import DanluError
 from danlu.common.files import write_atomic
 from danlu.common.strict import from_mapping, to_mapping
 
+POINTS = "points.jsonl"
+"""The file of a ladder's points, in its folder."""
+
 
 @dataclass(frozen=True)
 class Point:
