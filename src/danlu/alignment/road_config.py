@@ -16,6 +16,16 @@ REFERENCE_FLOPS = 4e13
 
 
 @dataclass(frozen=True)
+class RoadRewardConfig(RewardConfig):
+    """The reward model from some hundred prompts: small batches, and a second pass, for one is a few steps."""
+
+    epochs: float = 2.0
+    """Passes over the rankings."""
+    batch_size: int = 16
+    """Prompts an optimizer step, each with all its completions."""
+
+
+@dataclass(frozen=True)
 class RoadPPOConfig(PPOConfig):
     """PPO for models of some hundred thousand parameters, in some minutes on two cores: InstructGPT's, with rates for a
     small width, and smaller batches, passed over twice, since there are a hundred times fewer episodes."""
@@ -85,7 +95,7 @@ class AlignmentConfig:
     """Simulated labellers."""
     sft: SFTConfig = field(default_factory=SFTConfig)
     """Step 1. Its context is `context` above."""
-    reward: RewardConfig = field(default_factory=RewardConfig)
+    reward: RoadRewardConfig = field(default_factory=RoadRewardConfig)
     """Step 2."""
     ppo: RoadPPOConfig = field(default_factory=RoadPPOConfig)
     """Step 3."""
