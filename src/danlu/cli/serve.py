@@ -83,7 +83,12 @@ def main(words: list[str]) -> None:
             f"--host {config.host} opens /v1 to the network, and no key is asked for.",
             f"Give one: --api-key {secrets.token_urlsafe(24)}, or set DANLU_API_KEY.",
         )
-    load = partial(load_model, device=arguments.device, precision=arguments.precision)
+    load = partial(
+        load_model,
+        device=arguments.device,
+        precision=arguments.precision,
+        queue_length=config.limits.queue_length,
+    )
     models = find_models(arguments.models, partial(model_folder, assistant=True), load)
     listening = bind(config)
     config = replace(config, port=listening.getsockname()[1])

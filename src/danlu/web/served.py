@@ -147,9 +147,11 @@ def _name(path: Path) -> str:
 
 
 def load_model(
-    model: ServedModel, device: str = "auto", precision: Literal["auto", "bf16", "fp32"] = "auto",
-    cache_bytes: int | None = None, queue_length: int = 1024,
-) -> Loaded:  # fmt: skip
+    model: ServedModel,
+    device: str = "auto",
+    precision: Literal["auto", "bf16", "fp32"] = "auto",
+    queue_length: int = 1024,
+) -> Loaded:
     """Read a model's weights and start its engine. Imports torch, which takes a second or more."""
     from danlu.generation.engine import Engine, EngineConfig
     from danlu.generation.load import load_generator
@@ -157,8 +159,6 @@ def load_model(
 
     generator = load_generator(model.folder, device, precision)
     settings = EngineConfig(queue_length=queue_length)
-    if cache_bytes is not None:
-        settings = EngineConfig(queue_length=queue_length, cache_bytes=cache_bytes)
     added = generator.tokenizer.get_added_tokens_decoder().values()
     special = {token.content for token in added if token.special}
     return Loaded(Engine(generator, settings), generator, load_tokenizer(model.folder, markup=True), special)
