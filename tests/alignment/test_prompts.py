@@ -104,5 +104,5 @@ def test_more_than_the_language_has_is_refused(monkeypatch: pytest.MonkeyPatch) 
         make_prompts(ToyConfig(), PromptsConfig(demonstrations=1, comparisons=200, ppo=1, held_out=1, kinds=("list",)))
     with pytest.raises(DanluError, match="ppo"):
         PromptsConfig(ppo=0)
-    with pytest.raises(DanluError, match="kinds"):
+    with pytest.raises(DanluError, match="no kind of instruction"):
         PromptsConfig(kinds=())
