@@ -1,4 +1,6 @@
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,9 +36,12 @@ def test_batches_come_from_the_tokens_where_they_are_given(tokens: Path, monkeyp
     assert drawn == [8] * 5
 
 
-def test_a_longer_look_times_more_steps() -> None:
-    found = rehearse(shape(24, 300, 16), 32, _TRAINING, seconds=0.5)
-    assert found.steps > 3
+def test_a_longer_look_times_more_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = count()
+    monkeypatch.setattr("danlu.training.rehearsal.time", SimpleNamespace(perf_counter=lambda: 0.1 * next(ticks)))
+    found = rehearse(shape(24, 300, 16), 32, _TRAINING, seconds=2.0)
+    assert found.steps == 8  # after the third, three looks at the clock a step, a tenth of a second apart
+    assert found.step_seconds == pytest.approx(0.1)
     assert found.checkpoint_seconds == 0.0
 
 
