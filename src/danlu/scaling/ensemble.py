@@ -13,7 +13,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from danlu.scaling.estimate import Problem, descend, grid_starts, influence, weighted_starts
+from danlu.scaling.estimate import Problem, descend, influence
+from danlu.scaling.grid import grid_starts, weighted_starts
 from danlu.scaling.laws import Array, Law
 from danlu.scaling.rows import Rows
 
