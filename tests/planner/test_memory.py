@@ -1,5 +1,6 @@
 """Memory of a chip: known sums, monotony and verdicts."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -42,7 +43,7 @@ def test_a_plain_replica_holds_eighteen_bytes_a_parameter(make_job: MakeJob) -> 
 )
 def test_memory_falls_with_sharding(make_job: MakeJob, axis: str, stage: int, model: str) -> None:
     sizes = [total(make_job(model, "H100", batch=512, sharding=stage, **{axis: size})) for size in (1, 2, 4, 8)]
-    assert all(later <= earlier for earlier, later in zip(sizes, sizes[1:], strict=False))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(sizes))
 
 
 @pytest.mark.parametrize("model", ["llama2-7b", "mixtral-8x7b"])

@@ -20,7 +20,8 @@ MakeJob = Callable[..., Job]
 def test_the_best_is_the_fastest_that_fits(make_job: MakeJob) -> None:
     job = make_job("llama2-70b", batch=512)
     found = search_layouts(job, 64, keep=50)
-    assert found.options and found.fitting <= found.tried
+    assert found.options
+    assert found.fitting <= found.tried
     rates = [option.tokens_per_second for option in found.options]
     assert rates == sorted(rates, reverse=True)
     for option in found.options[:10]:
@@ -51,13 +52,14 @@ def test_nothing_on_the_front_over_counts_is_beaten(make_job: MakeJob) -> None:
 
 
 def test_one_chip_shards_nothing(make_job: MakeJob) -> None:
-    best = search_layouts(make_job("gpt2", "RTX 4090" if False else "A100", seq_len=1024), 1).options[0].layout
+    best = search_layouts(make_job("gpt2", "A100", seq_len=1024), 1).options[0].layout
     assert (best.chips, best.sharding, best.tp) == (1, 0, 1)
 
 
 def test_experts_are_spread(make_job: MakeJob) -> None:
     best = search_layouts(make_job("deepseek-v3", "H800", batch=4096, precision="fp8"), 2048).options[0].layout
-    assert best.ep > 1 and model_shape("deepseek-v3").moe
+    assert best.ep > 1
+    assert model_shape("deepseek-v3").moe
 
 
 def test_long_sequences_are_cut(make_job: MakeJob) -> None:
@@ -68,7 +70,8 @@ def test_long_sequences_are_cut(make_job: MakeJob) -> None:
 def test_what_cannot_fit_says_what_would(make_job: MakeJob) -> None:
     job = make_job("llama3.1-405b", batch=64)
     found = search_layouts(job, 8)
-    assert not found.options and found.thriftiest.memory_bytes > 80 * 2**30
+    assert not found.options
+    assert found.thriftiest.memory_bytes > 80 * 2**30
     error = cannot_fit(job, 8, found)
     assert "does not fit on 8" in error.cause
     assert "fits on 64 of these" in error.remedy or "fits on 128 of these" in error.remedy

@@ -1,5 +1,6 @@
 """The step-time model: what must hold whatever its coefficients are fitted to."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,8 +14,8 @@ from danlu.planner.accelerator import accelerator
 from danlu.planner.cases import Job, stack
 from danlu.planner.coefficients import calibration
 from danlu.planner.layout import Layout
-from danlu.planner.predict import at_rate, interval_of, predict, predict_all
 from danlu.planner.precision import Precision
+from danlu.planner.predict import at_rate, interval_of, predict, predict_all
 from danlu.planner.software import software_for
 from danlu.planner.step import TERMS, local_params, step
 
@@ -51,7 +52,7 @@ def test_more_chips_are_never_slower_in_an_ideal_network(
     for size in sizes:
         job = make_job(model, batch=1024, ideal_network=True, **{axis: size})
         times.append(float(step(stack([job]), ideal).seconds[0]))
-    assert all(later <= earlier * (1 + 1e-9) for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later <= earlier * (1 + 1e-9) for earlier, later in itertools.pairwise(times))
 
 
 @SHARED
@@ -144,7 +145,8 @@ def test_intervals_widen_with_what_is_unknown(make_job: MakeJob) -> None:
     both = interval_of(make_job("mixtral-8x7b", "MI300X"), True, fitted)
     assert unseen.low < known.low < 1 < known.high < unseen.high
     assert experts.high > known.high
-    assert both.low < experts.low and both.high > experts.high
+    assert both.low < experts.low
+    assert both.high > experts.high
 
 
 def test_a_given_rate_replaces_the_model(make_job: MakeJob) -> None:

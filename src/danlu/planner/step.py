@@ -126,7 +126,7 @@ def _micro_batch(cases: Cases, k: Coefficients, one: Layer) -> dict[str, Array]:
 
 
 def _accumulation(cases: Cases, k: Coefficients) -> Array:
-    """Adding one micro-batch's gradients of one layer to the sum: a read and a write of it, and a read of the new ones."""
+    """Adding a micro-batch's gradients of one layer to the sum: a read and a write of it, a read of the new ones."""
     common, experts = local_params(cases)
     each = (common + experts) / np.ceil(cases.layers / cases.pp)
     size = 2 * np.where(cases.fp32_gradients > 0, 4.0, cases.weight_bytes) + cases.weight_bytes

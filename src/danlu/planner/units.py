@@ -91,7 +91,7 @@ def parse_budget(text: str) -> Budget:
             f"the budget '{text}' is a rate, not an amount.",
             "Give FLOPs in all, such as 1e24flops, or chips for a time.",
         )
-    if re.fullmatch(_NUMBER, words):
+    if re.fullmatch(rf"{_NUMBER}\s*[kKMBGT]?", words):
         raise DanluError(
             f"the budget '{text}' has no unit.", f"Write {words}usd, '{words} H100-hours' or {words}flops."
         )

@@ -1,0 +1,72 @@
+"""`danlu plan` and `danlu chips` from the outside."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from danlu.cli import chips, plan
+from danlu.common.errors import DanluError
+
+WORDS = ["--model", "llama3-8b", "--tokens", "1T", "--chip", "h100", "--count", "16", "--date", "2024-06-30"]
+
+
+@pytest.mark.parametrize("words", [["plan", *WORDS], ["chips", "show", "h100"]])
+def test_torch_is_not_imported(words: list[str]) -> None:
+    code = (
+        "import sys; from danlu.cli.main import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "assert not {'torch', 'scipy', 'transformers'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_plan_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    plan.main(WORDS)
+    shown = capsys.readouterr().out
+    for word in ("layout", "step", "memory", "run", "cost", "loss", "serving", "front"):
+        assert word in shown
+
+
+def test_a_figure_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    plan.main([*WORDS, "--explain", "chip-hours"])
+    shown = capsys.readouterr().out
+    assert "wall time" in shown
+    assert "[given]" in shown
+    with pytest.raises(DanluError, match="no figure"):
+        plan.main([*WORDS, "--explain", "chip hour"])
+
+
+def test_json_reads_back(capsys: pytest.CaptureFixture[str]) -> None:
+    plan.main([*WORDS, "--json"])
+    assert json.loads(capsys.readouterr().out)["plan"]["chips"] == 16
+
+
+def test_a_table_names_the_bad_row_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "runs.csv"
+    table.write_text("run_id,model,chip,chip_count\na,llama2-7b,A100,8\nb,llama2-7b,Z9,8\n", encoding="utf-8")
+    plan.main(["--table", str(table), "--json", str(tmp_path / "out.jsonl")])
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [sorted({"error", "terms"} & set(line)) for line in lines] == [["terms"], ["error"]]
+    assert "b: there is no chip 'Z9'" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_table_without_one_good_row_fails(tmp_path: Path) -> None:
+    table = tmp_path / "runs.csv"
+    table.write_text("run_id,model,chip,chip_count\nb,llama2-7b,Z9,8\n", encoding="utf-8")
+    with pytest.raises(DanluError, match="no row"):
+        plan.main(["--table", str(table)])
+
+
+def test_chips_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    chips.main(["--vendor", "NVIDIA"])
+    assert "H100" in capsys.readouterr().out
+    chips.main(["show", "h100", "--json"])
+    sheet = json.loads(capsys.readouterr().out)
+    assert sheet["chip"]["name"] == "H100 SXM 80GB"
+    assert sheet["availability"]["training"]["open"] is False  # for buyers in China
+    with pytest.raises(DanluError, match="no chip"):
+        chips.main(["show", "h1000"])

@@ -1,0 +1,170 @@
+"""A table of runs: every row answered or named, whatever it lacks or garbles."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from danlu.common.errors import DanluError
+from danlu.planner.predict import predict
+from danlu.planner.table import BEHIND_BEST, predict_row, predict_table, read_table, row_job, write_answers
+from danlu.planner.table_row import link_out, number, power_cap
+
+ROW = {
+    "run_id": "one",
+    "model": "GPT 18.4B",
+    "layers": "40",
+    "hidden": "6144",
+    "heads": "48",
+    "ffn": "24576",
+    "ffn_kind": "gelu-2mat",
+    "vocab": "51200",
+    "seq_len": "2048",
+    "global_batch_seqs": "1024",
+    "chip": "A100",
+    "chip_mem_gb": "80",
+    "chip_count": "256",
+    "precision": "fp16",
+    "tp": "8",
+    "pp": "1",
+    "dp": "32",
+    "microbatch": "4",
+    "activation_checkpointing": "full",
+    "framework": "Megatron-LM",
+    "tflops_kind": "hardware incl. recompute",
+}
+KEYS = {"run_id", "step_time_s", "low", "high", "tflops_per_chip", "mem_gib_per_chip", "fits", "terms"}
+
+
+def test_a_full_row_is_answered() -> None:
+    found = predict_row(ROW)
+    assert set(found) >= KEYS
+    assert found["run_id"] == "one"
+    assert found["low"] < found["step_time_s"] < found["high"]
+    assert sum(found["terms"].values()) == pytest.approx(found["step_time_s"])
+    # Narayanan et al. 2021, table 1: 135 TFLOP/s a chip with recomputation counted.
+    assert found["tflops_per_chip"] == pytest.approx(135, rel=0.1)
+    assert found["fits"] is True
+
+
+@pytest.mark.parametrize("measured", ["step_time_s", "tokens_per_s_per_chip", "tflops_per_chip", "mfu", "gpu_hours"])
+def test_what_was_measured_is_never_looked_at(measured: str) -> None:
+    assert predict_row({**ROW, measured: "1"}) == predict_row(ROW)
+
+
+@pytest.mark.parametrize(
+    "column", ["tp", "microbatch", "seq_len", "global_batch_seqs", "heads", "ffn", "vocab", "framework", "precision"]
+)
+def test_a_missing_column_is_filled_and_said(column: str) -> None:
+    found = predict_row({key: value for key, value in ROW.items() if key != column})
+    assert "error" not in found
+    assert found["step_time_s"] > 0
+
+
+def test_a_row_of_names_alone_is_enough() -> None:
+    found = predict_row({"model": "llama2-7b", "chip": "H100", "chip_count": "64"})
+    assert found["fits"]
+    assert any("layout" in words for words in found["assumed"])
+    assert found["terms"]["layout in practice"] == pytest.approx(found["step_time_s"] * (1 - 1 / BEHIND_BEST))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"chip": "H1000"}, "no chip 'H1000'"),
+        ({"chip": ""}, "names no chip"),
+        ({"chip_count": ""}, "no chip_count"),
+        ({"chip_count": "many"}, "no number"),
+        ({"chip_count": "-4"}, "above 0"),
+        ({"tp": "3", "dp": ""}, "does not divide 256"),
+        ({"precision": "int4"}, "no arithmetic"),
+        ({"precision": "fp8"}, "no published fp8 peak"),
+        ({"model": "new", "layers": "", "hidden": ""}, "neither dimensions nor a number of parameters"),
+        ({"layers": "2.5"}, "whole number"),
+    ],
+)
+def test_a_malformed_row_says_why(change: dict[str, str], words: str) -> None:
+    found = predict_row({**ROW, **change})
+    assert set(found) == {"run_id", "error"}
+    assert words in found["error"]
+
+
+def test_the_rest_goes_on(tmp_path: Path) -> None:
+    table = tmp_path / "runs.csv"
+    bad = {**ROW, "run_id": "two", "chip_count": "x"}
+    lines = [",".join(ROW), *(",".join(row.values()) for row in (ROW, bad, {**ROW, "run_id": ""}))]
+    table.write_text("\n".join(lines) + "\nfour,short row\n", encoding="utf-8")
+    answers = list(predict_table(read_table(table)))
+    assert [answer["run_id"] for answer in answers] == ["one", "two", "row 3", "four"]
+    assert ["error" in answer for answer in answers] == [False, True, False, True]
+    write_answers(tmp_path / "out.jsonl", answers)
+    read = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert read == answers
+
+
+def test_files_that_are_no_table(tmp_path: Path) -> None:
+    with pytest.raises(DanluError, match="no file"):
+        read_table(tmp_path / "none.csv")
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(DanluError, match="no column 'chip'"):
+        read_table(tmp_path / "a.csv")
+    (tmp_path / "b.csv").write_bytes(b"chip\n\xff\xfe\x00")
+    with pytest.raises(DanluError, match="cannot read"):
+        read_table(tmp_path / "b.csv")
+
+
+@given(st.sampled_from(sorted(ROW)), st.text(max_size=12))
+@settings(max_examples=60)
+def test_no_text_in_a_field_breaks_a_row(column: str, text: str) -> None:
+    found = predict_row({**ROW, column: text})
+    assert "error" in found or found["step_time_s"] > 0
+
+
+def test_a_model_that_fits_nowhere_is_judged_and_not_refused() -> None:
+    found = predict_row({"model": "llama3.1-405b", "chip": "H100", "chip_count": "8"})
+    assert found["fits"] is False
+    assert found["mem_gib_per_chip"] > 80
+
+
+def test_open_choices_make_room() -> None:
+    glm = {"model": "GLM-130B", "chip": "A100", "chip_mem_gb": "40", "chip_count": "768", "tp": "4", "pp": "8"}
+    job, _, assumed = row_job({**glm, "seq_len": "2048", "global_batch_seqs": "4224", "precision": "fp16"})
+    assert job.accelerator.memory_bytes == 40 * 2**30
+    assert any(words.startswith("recompute") for words in assumed)
+    assert predict(job).memory_bytes < 40 * 2**30
+
+
+def test_whole_experts_that_do_not_fit_are_cut() -> None:
+    row = {"model": "pangu-ultra-moe-718b", "chip": "Ascend 910B", "chip_count": "6144", "tp": "8", "pp": "16"}
+    job, _, assumed = row_job({**row, "vpp": "2", "ep": "4", "seq_len": "8192", "global_batch_seqs": "1536"})
+    assert job.layout.expert_cut == 8
+    assert any("each expert cut" in words for words in assumed)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("64", 64.0),
+        ("1,048,576", 1048576.0),
+        ("4M", 4e6),
+        ("1e3", 1000.0),
+        ("38 (estimated)", 38.0),
+        ("~12.5", 12.5),
+        ("n/a", None),
+        ("nan", None),
+        ("", None),
+        ("-", None),
+        ("OOM", None),
+    ],
+)
+def test_numbers_as_people_write_them(text: str, value: float | None) -> None:
+    assert number({"x": text}, "x") == value
+
+
+def test_words_about_links_and_power() -> None:
+    assert link_out("NVLink3 + 4x100Gb Omni-Path per node", 8) == pytest.approx(4 * 100e9 / 8 / 8)
+    assert link_out("NVLink + 400Gb/s per GPU", 8) == pytest.approx(50e9)
+    assert link_out("NVLink in node", 8) is None
+    assert power_cap("H100 96GB HBM2e 500W variant") == 500
