@@ -59,8 +59,8 @@ def danlu_speed(iterations: int) -> dict[str, Any]:
     queries = [Query(prompt_of(str(i)), tuple(tokens)) for i, tokens in enumerate(prompts)]
 
     @torch.no_grad()
-    def reward(asked: Any, responses: Any) -> torch.Tensor:
-        rows = [[*query.tokens, *response] for query, response in zip(asked, responses, strict=True)]
+    def reward(queries: Any, responses: Any) -> torch.Tensor:
+        rows = [[*query.tokens, *response] for query, response in zip(queries, responses, strict=True)]
         width = max(map(len, rows))
         tokens = torch.tensor([row + [PAD] * (width - len(row)) for row in rows])
         return judge.scores_at(tokens, torch.tensor([len(row) - 1 for row in rows]))
@@ -75,7 +75,7 @@ def danlu_speed(iterations: int) -> dict[str, Any]:
         parts.append(dict(self.seconds))
         return found
 
-    PPO.after_step = noted  # type: ignore[method-assign]
+    PPO.after_step = noted  # type: ignore[method-assign, assignment]
     try:
         with tempfile.TemporaryDirectory() as out:
             begin = Begin(Weights(shape, policy.state_dict()), Weights(shape, judge.state_dict()), (END,), PAD)
@@ -101,7 +101,7 @@ def trl_speed(iterations: int, way: str) -> dict[str, Any]:
         Qwen3ForSequenceClassification,
         TrainerCallback,
     )
-    from trl.experimental.ppo import PPOConfig, PPOTrainer
+    from trl.experimental.ppo import PPOConfig, PPOTrainer  # type: ignore[import-not-found]
 
     torch.manual_seed(0)
     words = {f"w{i}": i for i in range(VOCABULARY)}
