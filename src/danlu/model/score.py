@@ -60,7 +60,7 @@ class ScoreModel(Backbone):
 
     def forward(self, tokens: Tensor, positions: Tensor | None = None, segments: Tensor | None = None) -> Tensor:
         """Token ids (B, T) to a score at every token (B, T), fp32."""
-        return self._scores(self.hidden(tokens, positions, segments))
+        return self._scores(self.hidden(tokens, positions, segments)).clone()  # FSDP wants no view
 
     def scores_at(
         self, tokens: Tensor, ends: Tensor, positions: Tensor | None = None, segments: Tensor | None = None
