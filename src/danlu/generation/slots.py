@@ -1,10 +1,11 @@
 """The memory of a running batch: rows that decode, side by side without gaps, and prompts that are still being read."""
 
 import functools
+import math
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -131,9 +132,12 @@ class Slots:
 def _zeros(shape: tuple[int, ...], decoder: Decoder) -> Tensor:
     if decoder.device.type != "cpu":
         return torch.zeros(shape, dtype=decoder.dtype, device=decoder.device)
-    # numpy asks the system for zeroed pages, which cost nothing until they are written; torch writes the zeros.
-    plain = np.zeros(int(np.prod(shape)) * decoder.dtype.itemsize, dtype=np.uint8)
-    return torch.from_numpy(plain).view(decoder.dtype).view(shape)
+    # Zeroed pages straight from the system cost nothing until they are written. Not huge pages: one would be filled by
+    # the first token of a row.
+    memory = mmap.mmap(-1, math.prod(shape) * decoder.dtype.itemsize)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        memory.madvise(mmap.MADV_NOHUGEPAGE)
+    return torch.frombuffer(memory, dtype=decoder.dtype).view(shape)
 
 
 def bytes_of_row(decoder: Decoder) -> int:
