@@ -84,3 +84,12 @@ def test_without_gold_the_reward_model_judges_alone() -> None:
 
 def test_nothing_optimised_means_no_curve() -> None:
     assert curve_of("rl", [Point(0.0, 1.0, 0.5)] * 8).fit is None
+
+
+def test_a_peak_without_bound_has_a_file_too(tmp_path: Path) -> None:
+    kl = [0.0, 0.1, 0.4, 0.9, 1.6, 2.5]
+    wiggle = [0.0, 0.02, -0.02, 0.02, -0.02, 0.02]
+    points = [Point(k, k, 0.3 + 0.1 * k**0.5 + w) for k, w in zip(kl, wiggle, strict=True)]
+    found = outcome_of(PROMPTS, INSTRUCTIONS, [responses("sft", 6)], None, [curve_of("best_of_n", points)])
+    write_outcome(found, tmp_path / "outcome.json")
+    assert read_outcome(tmp_path / "outcome.json") == found

@@ -3,12 +3,13 @@
 Plain records and what follows from scores that are there already; sampling and scoring are `assess`'s.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from danlu.alignment.overoptimisation import Curve, Form, fit, proxy_misleads
+from danlu.alignment.overoptimisation import Curve, Form, Interval, fit, proxy_misleads
 from danlu.common.errors import DanluError
 from danlu.common.files import read_json, write_json
 from danlu.common.strict import from_mapping, to_mapping
@@ -97,12 +98,39 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Ends:
+    """A fitted number with its interval."""
+
+    value: float
+    low: float | None
+    high: float | None
+    """None: without bound."""
+
+
+@dataclass(frozen=True)
+class GaoFit:
+    """Gao's form through the gold scores, as `overoptimisation.Curve` has it, in numbers that JSON knows."""
+
+    alpha: Ends
+    beta: Ends
+    peak: Ends | None
+    """Where gold is highest (d); None where the curve does not turn."""
+    best: float | None
+    """The gold score there, counted from the start."""
+    peak_seen: bool
+    r_squared: float | None
+    residual: float
+    points: int
+    confidence: float
+
+
+@dataclass(frozen=True)
 class OptimisationCurve:
     """Proxy and gold against the distance, along one way of optimising."""
 
     way: Form
     points: tuple[Point, ...]
-    fit: Curve | None
+    fit: GaoFit | None
     """Gao's form through the gold scores; None where there are too few."""
     misled: bool
     """Whether at the end the proxy rose and gold fell, both beyond chance."""
@@ -190,11 +218,28 @@ def curve_of(way: Form, points: Sequence[Point]) -> OptimisationCurve:
     fitted = None
     if len(golds) == len(points) and len(points) > 4:
         try:
-            fitted = fit([p.kl for p in points[1:]], golds[1:], way, start=golds[0])
+            fitted = _plain(fit([p.kl for p in points[1:]], golds[1:], way, start=golds[0]))
         except DanluError:  # all at one distance: nothing was optimised
             fitted = None
     misled = len(golds) == len(points) and proxy_misleads([point.proxy for point in points], golds)
     return OptimisationCurve(way, tuple(points), fitted, misled)
+
+
+def _plain(curve: Curve) -> GaoFit:
+    def ends(one: Interval) -> Ends:
+        return Ends(one.value, *(end if math.isfinite(end) else None for end in (one.low, one.high)))
+
+    return GaoFit(
+        ends(curve.alpha),
+        ends(curve.beta),
+        ends(curve.peak) if curve.peak else None,
+        curve.best,
+        curve.peak_seen,
+        curve.r_squared if math.isfinite(curve.r_squared) else None,
+        curve.residual,
+        curve.points,
+        curve.confidence,
+    )
 
 
 def write_outcome(outcome: Outcome, path: Path) -> None:

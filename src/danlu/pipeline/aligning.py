@@ -1,5 +1,6 @@
 """The steps of an alignment, each with everything it needs put together."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -117,12 +118,13 @@ def rank(this: Round, config: AlignmentConfig, recipe: Recipe, out: Path, report
     write_rankings(train, out / "train.jsonl")
     write_rankings(heldout, out / "heldout.jsonl")
     comparisons = sum(1 for ranking in train for _ in ranking.pairs())
-    found = agreement(rankings)
-    summary = {"rankings": len(rankings), "comparisons": comparisons, "agreement": to_mapping(found)}
+    found = agreement(rankings).untied_pairs
+    agree = to_mapping(found) if all(math.isfinite(x) for x in (found.value, found.low, found.high)) else None
+    summary = {"rankings": len(rankings), "comparisons": comparisons, "agreement": agree}
     write_json(out / "summary.json", summary)
     words = f"{len(rankings):,} rankings, {comparisons:,} comparisons to learn from"
-    if found.items:
-        words += f"; two labellers agree on {found.untied_pairs.value:.0%} of the pairs that neither calls equal"
+    if agree:
+        words += f"; two labellers agree on {found.value:.0%} of the pairs that neither calls equal"
     report(words)
     return {"rankings": len(rankings), "comparisons": comparisons}
 

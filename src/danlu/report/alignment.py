@@ -223,8 +223,9 @@ def _ends(one: Record) -> str:
     value, low, high = (one.number(name) for name in ("value", "low", "high"))
     if value is None:
         return figures.NONE
-    ends = "" if low is None or high is None else f" ({low:.3g} – {high:.3g})"
-    return f"{value:.3g}{ends}"
+    if low is None and high is None:
+        return f"{value:.3g}"
+    return f"{value:.3g} ({'−∞' if low is None else f'{low:.3g}'} – {'∞' if high is None else f'{high:.3g}'})"
 
 
 def _sample(one: Record) -> Shown:
