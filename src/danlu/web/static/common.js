@@ -23,6 +23,14 @@ let csrf = "";
 
 export { keep, kept };
 
+export const forget = (key) => {
+  try {
+    localStorage.removeItem(key);
+  } catch {
+    // as above
+  }
+};
+
 /** A string of the page's language; {name} in it is replaced by values.name. */
 export function say(key, values = {}) {
   return (strings[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));

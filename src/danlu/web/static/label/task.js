@@ -1,6 +1,6 @@
 // One task on the screen: its conversation, its answers or the place to write one, and what was found wrong with them.
 
-import { button, element, formatNumber, keep, kept, say } from "../common.js";
+import { button, element, forget, formatNumber, keep, kept, say } from "../common.js";
 import { markdown, plain } from "../text.js";
 import { difference } from "./difference.js";
 import { Order } from "./order.js";
@@ -28,7 +28,8 @@ export class TaskView {
   }
 
   writing(saveDraft) {
-    this.text = element("textarea", { rows: 8, id: "demonstration", value: this.task.draft, dir: "auto", ariaLabel: say("label.write") });
+    this.draftKey = `label-draft-${this.task.lease}`; // here at every key, at the server every two seconds
+    this.text = element("textarea", { rows: 8, id: "demonstration", value: kept(this.draftKey, this.task.draft), dir: "auto", ariaLabel: say("label.write") });
     this.count = element("small", { className: "dim" });
     this.preview = element("div", { className: "text preview", dir: "auto" });
     let saved = this.task.draft;
@@ -39,7 +40,10 @@ export class TaskView {
     };
     this.timer = setInterval(save, 2000);
     this.text.addEventListener("blur", save);
-    this.text.addEventListener("input", () => this.drawAndTell());
+    this.text.addEventListener("input", () => {
+      keep(this.draftKey, this.text.value);
+      this.drawAndTell();
+    });
     return element("div", { className: "writing" }, this.text, this.count, element("details", {}, element("summary", { textContent: say("label.preview") }), this.preview));
   }
 
@@ -141,6 +145,7 @@ export class TaskView {
 
   close() {
     this.isClosed = true;
+    if (this.draftKey) forget(this.draftKey);
     clearInterval(this.timer);
   }
 }

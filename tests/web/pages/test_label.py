@@ -1,0 +1,174 @@
+"""The annotation page: the keyboard alone, two people at once, nothing lost."""
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+from tests.web.conftest import Served
+from tests.web.pages.conftest import Visit, until
+
+from danlu.feedback.records import Ranking
+from danlu.feedback.tasks import Task
+
+pytestmark = pytest.mark.slow
+
+
+def add(served: Served, *tasks: Task) -> None:
+    served.services.desk.add_tasks(tasks)
+
+
+def prompt(text: str) -> Any:
+    from danlu.feedback.records import prompt_of
+
+    return prompt_of(text)
+
+
+def rankings(served: Served, text: str) -> list[Ranking]:
+    return [each for each in served.services.desk.rankings() if each.prompt[0].content == text]
+
+
+def shown(page: Any, text: str) -> None:
+    page.wait_for_selector(f".task >> text={text}")
+
+
+def kept(page: Any) -> None:
+    """Until the server has everything that was submitted."""
+    waiting = "localStorage.getItem(Object.keys(localStorage).find((key) => key.startsWith('label-outbox')))"
+    until(page, f"JSON.parse({waiting} ?? '[]').length == 0")
+
+
+def test_ranking_with_ties_and_undo_by_the_keyboard_alone(visit: Visit, served: Served) -> None:
+    add(served, Task("rank", prompt("order these"), ("aaa", "bbb", "ccc", "ddd")))
+    page = visit("/label")
+    shown(page, "order these")
+    for key in ("3", "1", "Shift+4", "2", "Backspace", "2"):
+        page.keyboard.press(key)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=There is nothing to do now")
+    kept(page)
+    (first,) = rankings(served, "order these")
+    assert first.shown
+    by_place = [first.ranks[i] for i in first.shown]
+    assert by_place == [1, 2, 0, 1]
+    page.keyboard.press("z")
+    shown(page, "order these")
+    for key in ("1", "2", "3", "4", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_selector("text=There is nothing to do now")
+    kept(page)
+    (again,) = rankings(served, "order these")
+    assert [again.ranks[i] for i in again.shown] == [0, 1, 2, 3]
+
+
+def test_a_pair_a_skip_and_a_demonstration(visit: Visit, served: Served) -> None:
+    add(served, Task("pair", prompt("which"), ("good", "bad")))
+    page = visit("/label")
+    shown(page, "which")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=There is nothing to do now")
+    kept(page)
+    (pair,) = rankings(served, "which")
+    assert [pair.ranks[i] for i in pair.shown] == [1, 0]
+    add(served, Task("demonstrate", prompt("write it")))
+    page.reload()
+    shown(page, "write it")
+    page.fill("#demonstration", "1 2 3 s z ?")  # keys mean nothing where text is written
+    page.reload()
+    shown(page, "write it")
+    assert page.input_value("#demonstration") == "1 2 3 s z ?"
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("text=There is nothing to do now")
+    kept(page)
+    assert [each.response for each in served.services.desk.demonstrations()] == ["1 2 3 s z ?"]
+    add(served, Task("rank", prompt("skip me"), ("x", "y", "z")))
+    page.reload()
+    shown(page, "skip me")
+    page.keyboard.press("s")
+    page.keyboard.type("no idea")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=There is nothing to do now")
+    kept(page)
+    assert not rankings(served, "skip me")
+
+
+def test_keys_are_dead_while_a_word_is_composed(visit: Visit, served: Served) -> None:
+    add(served, Task("rank", prompt("compose"), ("p", "q")))
+    page = visit("/label")
+    shown(page, "compose")
+    page.evaluate(
+        "for (const more of [{isComposing: true}, {keyCode: 229}]) document.dispatchEvent("
+        "new KeyboardEvent('keydown', {key: '1', code: 'Digit1', bubbles: true, ...more}))"
+    )
+    assert page.locator(".placed").count() == 0
+    for key in ("1", "2", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_selector("text=There is nothing to do now")
+    kept(page)
+
+
+def test_what_was_submitted_while_the_server_was_away_arrives(visit: Visit, served: Served) -> None:
+    add(served, Task("rank", prompt("offline"), ("m", "n", "o")))
+    page = visit("/label")
+    shown(page, "offline")
+    page.route("**/api/label/answers", lambda route: route.abort())
+    for key in ("1", "2", "3", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_selector("text=1 not yet kept by the server")
+    assert not rankings(served, "offline")
+    page.unroute("**/api/label/answers")
+    page.reload()
+    kept(page)
+    assert len(rankings(served, "offline")) == 1
+
+
+def test_two_labelers_at_once_lose_nothing_and_learn_nothing(visit: Visit, served: Served) -> None:
+    names = [f"labeler-{uuid.uuid4().hex[:6]}" for _ in range(2)]
+    people = []
+    admin = served.sign_in()
+    for name in names:
+        link = admin.post("/api/accounts/invite", json={"name": name, "role": "labeler"}).json()["path"]
+        page = visit(link=link)
+        page.fill("input[type=password]", "a long enough password")
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url("**/label")
+        people.append(page)
+    texts = [f"both {number}" for number in range(4)]
+    add(served, *(Task("rank", prompt(text), ("u", "v", "w"), ("secret-model",) * 3, wanted=2) for text in texts))
+    for page in people:
+        page.reload()
+    given = people[0].evaluate("fetch('/api/label/next').then((answer) => answer.text())")
+    assert "both" in given
+    assert "secret-model" not in given
+    for _ in texts:
+        for page in people:
+            page.wait_for_selector(".task")
+            before = page.locator(".task .text").first.inner_text()
+            for key in ("2", "1", "3", "Enter"):
+                page.keyboard.press(key)
+            until(page, "before => document.querySelector('.task .text')?.innerText !== before", before)
+    for page in people:
+        page.wait_for_selector("text=There is nothing to do now")
+        kept(page)
+    for text in texts:
+        found = rankings(served, text)
+        assert sorted(each.annotator for each in found) == sorted(names)
+        assert all([each.ranks[i] for i in each.shown] == [1, 0, 2] for each in found)
+    refused = people[0].evaluate("fetch('/api/label/figures').then((answer) => answer.status)")
+    assert refused == 403
+
+
+def test_tasks_from_a_file_and_a_damaged_line(visit: Visit, served: Served) -> None:
+    page = visit("/label")
+    page.click(".admin > summary")
+    page.wait_for_selector("#import-file")
+    lines = [json.dumps({"prompt": "from a file", "completions": ["i", "j", "k"]}), "{broken"]
+    page.set_input_files(
+        "#import-file", {"name": "t.jsonl", "mimeType": "text/plain", "buffer": "\n".join(lines).encode()}
+    )
+    page.get_by_role("button", name="Upload").click()
+    page.wait_for_selector("#notices >> text=Line 2")
+    page.set_input_files("#import-file", {"name": "t.jsonl", "mimeType": "text/plain", "buffer": lines[0].encode()})
+    page.get_by_role("button", name="Upload").click()
+    shown(page, "from a file")
