@@ -191,7 +191,8 @@ def curves(tables: Path, model: str) -> TableFit:
 
 def d7(tables: Path) -> tuple[bool, dict[str, float | str]]:
     """Loss curves under unseen learning-rate schedules."""
-    good, figures = True, {}
+    good = True
+    figures: dict[str, float | str] = {}
     table = read_table(tables / "lr_schedule_curves_25M_100M.csv")
     for model in ("25M", "100M"):
         found = curves(tables, model)

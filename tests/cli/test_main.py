@@ -48,7 +48,7 @@ def test_help_names_every_verb_and_every_verb_has_its_file(capsys: pytest.Captur
     out = capsys.readouterr().out
     for verb in cli._VERBS:
         assert f"  {verb} " in out
-        assert (Path(cli.__file__).parent / f"{verb}.py").exists()
+        assert (Path(cli.__file__).parent / f"{verb.replace('-', '_')}.py").exists()
 
 
 def test_help_needs_neither_torch_nor_tyro_nor_numpy() -> None:

@@ -20,7 +20,9 @@ from danlu.training.config import TrainingConfig
 from danlu.training.dials import hyperparameters
 from danlu.training.pretrain import pretrain
 
-CONFIG = TrainingConfig(context=16, batch_tokens=256, warmup_steps=4, micro_batch_tokens=64, precision="fp32", device="cpu")
+CONFIG = TrainingConfig(
+    context=16, batch_tokens=256, warmup_steps=4, micro_batch_tokens=64, precision="fp32", device="cpu"
+)
 MODEL = shape(32, 64, 16)
 QUIET = Progress(terminal=False)
 HORIZON = 256 * 40

@@ -1,8 +1,8 @@
 """Best of n: draw n responses, keep the one that the reward likes best. Its curve, its KL, and rejection sampling.
 
-The KL of the best of n from the model is known without measuring: log n - (n - 1) / n where no two responses score the
-same (Gao et al. 2022, arXiv 2210.10760; `best_of_n_kl`). Where scores tie, and the tie is decided by chance, it is less:
-`tied_best_of_n_kl` is exact for any number of classes of equal scores.
+The KL of the best of n from the model is known without measuring: log n - (n - 1) / n where no two responses score
+the same (Gao et al. 2022, arXiv 2210.10760; `best_of_n_kl`). Where scores tie, and the tie is decided by chance, it is
+less: `tied_best_of_n_kl` is exact for any number of classes of equal scores.
 """
 
 import math

@@ -91,11 +91,11 @@ def fit(
             "Measure more often along the run, or more values of n.",
         )
     columns = design(distance, form)
-    estimate, *_ = np.linalg.lstsq(columns, gain)
+    estimate = np.asarray(np.linalg.lstsq(columns, gain)[0], np.float64)
     residuals = gain - columns @ estimate
     freedom = len(gain) - 2
     variance = float(residuals @ residuals) / freedom
-    covariance = variance * np.linalg.pinv(columns.T @ columns)
+    covariance = np.asarray(variance * np.linalg.pinv(columns.T @ columns), np.float64)
     width = float(stats.t.ppf((1 + confidence) / 2, freedom)) * np.sqrt(np.diag(covariance))
     alpha, beta = (Interval(float(e), float(e - w), float(e + w)) for e, w in zip(estimate, width, strict=True))
     peak = peak_of(alpha.value, beta.value, form)
