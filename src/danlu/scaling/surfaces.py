@@ -22,10 +22,11 @@ _FLOORS = (0.0, 0.15, 0.3, 0.45, 0.6, 0.7)
 _NODES = 31
 _REACH = 1.2
 """How far the grid of each exponent goes from its prior's median (natural log)."""
-_ALPHA, _ALPHA_SPREAD = 0.35, 0.35
-_BETA, _BETA_SPREAD = 0.33, 0.30
+_ALPHA, _ALPHA_SPREAD = 0.35, 0.25
+_BETA, _BETA_SPREAD = 0.33, 0.20
 """Median and log standard deviation of the exponents: published fits have alpha .29 to .35 and beta .28 to .42
-(Hoffmann et al. 2022; Besiroglu et al. 2024; Muennighoff et al. 2023), danlu's own small models alike."""
+(Hoffmann et al. 2022; Besiroglu et al. 2024; Muennighoff et al. 2023); danlu's smallest model has a beta of .33 to .40
+(NOTES.md)."""
 _NOISE_WEIGHT = 4.0
 """How many points' worth of evidence stands behind the noise that is expected before any point is seen."""
 _FREE = 4
