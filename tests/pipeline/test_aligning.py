@@ -14,8 +14,7 @@ from danlu.alignment.labeller_config import LabellerConfig
 from danlu.alignment.material import read_material
 from danlu.alignment.outcome import read_outcome
 from danlu.alignment.prompts_config import PromptsConfig
-from danlu.alignment.road_config import AlignmentConfig, RoadPPOConfig, RoadRewardConfig
-from danlu.alignment.tuning_config import SFTConfig
+from danlu.alignment.road_config import AlignmentConfig, RoadPPOConfig, RoadRewardConfig, RoadSFTConfig
 from danlu.common.errors import DanluError
 from danlu.common.files import write_json
 from danlu.common.progress import Progress
@@ -46,7 +45,7 @@ ALIGNMENT = AlignmentConfig(
     held_out_rankings=0.3,
     prompts=PromptsConfig(demonstrations=40, comparisons=24, ppo=16, held_out=6, kinds=("list", "sum", "scene")),
     labeller=LabellerConfig(agreement=0.55, tie_band=0.001),
-    sft=SFTConfig(epochs=1.0, evaluations=1, lr=0.003),
+    sft=RoadSFTConfig(epochs=1.0, evaluations=1),
     reward=RoadRewardConfig(lr=0.003, batch_size=8),
     ppo=RoadPPOConfig(episodes=16, batch_size=8, minibatch_size=8, epochs=1, max_new_tokens=48),
 )

@@ -16,6 +16,17 @@ REFERENCE_FLOPS = 4e13
 
 
 @dataclass(frozen=True)
+class RoadSFTConfig(SFTConfig):
+    """Fine-tuning of a model that never saw the token that ends a turn: its row must rise from where pretraining pushed
+    it. Measured at width 48 over 52 steps: with rates of 0.002 4% of the answers end, with these 72% (NOTES.md)."""
+
+    lr: float = 0.004
+    """Peak learning rate of the matrices."""
+    table_lr: float = 0.013
+    """Peak learning rate of the table, the head and the norms; about that of pretraining."""
+
+
+@dataclass(frozen=True)
 class RoadRewardConfig(RewardConfig):
     """The reward model from some hundred prompts: small batches, and a second pass, for one is a few steps."""
 
@@ -93,7 +104,7 @@ class AlignmentConfig:
     """The toy language's prompts."""
     labeller: LabellerConfig = field(default_factory=LabellerConfig)
     """Simulated labellers."""
-    sft: SFTConfig = field(default_factory=SFTConfig)
+    sft: RoadSFTConfig = field(default_factory=RoadSFTConfig)
     """Step 1. Its context is `context` above."""
     reward: RoadRewardConfig = field(default_factory=RoadRewardConfig)
     """Step 2."""
