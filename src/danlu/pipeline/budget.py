@@ -12,7 +12,7 @@ small rungs, evaluations, checkpoints and compiling bring it down."""
 def target_flops(budget: Duration, ladder: LadderConfig, speed: Speed | None) -> float:
     """The target's training compute (FLOPs).
 
-    A budget in FLOPs is that number; the ladder comes on top, at most `ladder.share` of it. A budget in time is the whole
+    A budget in FLOPs is that number; the ladder comes on top, at most its share of it. A budget in time is the whole
     run's: it is turned into FLOPs by this machine's measured speed and shared between the ladder and the target.
 
     Args:
