@@ -8,7 +8,7 @@ from danlu.common.errors import DanluError
 from danlu.model.family import shape
 from danlu.scaling.allocation import Target
 from danlu.scaling.config import ForecastConfig
-from danlu.scaling.forecast import check_hash, make_forecast, read_forecast, write_forecast
+from danlu.scaling.forecast import Memory, check_hash, make_forecast, read_forecast, write_forecast
 from danlu.scaling.ladder_fit import fit_points
 from danlu.scaling.verdict import judge, read_verdict, write_verdict
 
@@ -49,7 +49,8 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says(ladder):
 
 
 def test_sealed_before_and_judged_after(ladder, tmp_path):
-    forecast = make_forecast(fit_points(ladder(0.003), CONFIG), target(), CONFIG, context=128)
+    held = Memory(10**9, 9 * 10**8, 2 * 10**9)  # whole numbers, as a rehearsal gives them
+    forecast = make_forecast(fit_points(ladder(0.003), CONFIG), target(), CONFIG, context=128, memory=held)
     path = tmp_path / "forecast.json"
     write_forecast(forecast, path, started=False)
     again = read_forecast(path)
