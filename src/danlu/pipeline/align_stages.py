@@ -82,7 +82,7 @@ def _demonstrations(job: Job) -> Results:
 def _sft(job: Job) -> Results:
     from danlu.pipeline.aligning import fine_tune
 
-    return fine_tune(job.folder.model, job.folder.demonstrations, settings_of(job), job.recipe, job.out, job.report)
+    return fine_tune(job.folder, settings_of(job), job.recipe, job.out, job.report)
 
 
 def _rankings(job: Job) -> Results:

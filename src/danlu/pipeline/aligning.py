@@ -129,16 +129,15 @@ def rank(this: Round, config: AlignmentConfig, recipe: Recipe, out: Path, report
     return {"rankings": len(rankings), "comparisons": comparisons}
 
 
-def fine_tune(
-    start: Path, demonstrations: Path, config: AlignmentConfig, recipe: Recipe, out: Path, report: Progress
-) -> Results:
-    """Step 1, on demonstrations that `write_material` wrote; resumable."""
+def fine_tune(run: RunFolder, config: AlignmentConfig, recipe: Recipe, out: Path, report: Progress) -> Results:
+    """Step 1, from the base model on demonstrations that `write_material` wrote; resumable."""
     from danlu.alignment.material import read_material
     from danlu.alignment.sft import run_sft
 
-    material = read_material(demonstrations)
+    material = read_material(run.demonstrations)
     sft = _on_this_machine(replace(config.sft, context=config.context), recipe)
-    result = run_sft(start, material.demonstrations, material.validation, sft, out, report)
+    mixed = run.tokens if sft.pretraining_share else None
+    result = run_sft(run.model, material.demonstrations, material.validation, sft, out, report, pretraining=mixed)
     return {"demonstrations": result.demonstrations, "heldout_loss": result.heldout_loss, "tokens": result.tokens}
 
 
