@@ -38,6 +38,42 @@ def kept(page: Any) -> None:
     until(page, f"JSON.parse({waiting} ?? '[]').length == 0")
 
 
+def test_two_labelers_at_once_lose_nothing_and_learn_nothing(visit: Visit, served: Served) -> None:
+    names = [f"labeler-{uuid.uuid4().hex[:6]}" for _ in range(2)]
+    people = []
+    admin = served.sign_in()
+    for name in names:
+        link = admin.post("/api/accounts/invite", json={"name": name, "role": "labeler"}).json()["path"]
+        page = visit(link=link)
+        page.fill("input[type=password]", "a long enough password")
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url("**/label")
+        people.append(page)
+    texts = [f"both {number}" for number in range(4)]
+    add(served, *(Task("rank", prompt(text), ("u", "v", "w"), ("secret-model",) * 3, wanted=2) for text in texts))
+    for page in people:
+        page.reload()
+    given = people[0].evaluate("fetch('/api/label/next').then((answer) => answer.text())")
+    assert "both" in given
+    assert "secret-model" not in given
+    for _ in texts:
+        for page in people:
+            page.wait_for_selector(".task")
+            before = page.locator(".task .text").first.inner_text()
+            for key in ("2", "1", "3", "Enter"):
+                page.keyboard.press(key)
+            until(page, "before => document.querySelector('.task .text')?.innerText !== before", before)
+    for page in people:
+        page.wait_for_selector("text=There is nothing to do now")
+        kept(page)
+    for text in texts:
+        found = rankings(served, text)
+        assert sorted(each.annotator for each in found) == sorted(names)
+        assert all([each.ranks[i] for i in each.shown] == [1, 0, 2] for each in found)
+    refused = people[0].evaluate("fetch('/api/label/figures').then((answer) => answer.status)")
+    assert refused == 403
+
+
 def test_ranking_with_ties_and_undo_by_the_keyboard_alone(visit: Visit, served: Served) -> None:
     add(served, Task("rank", prompt("order these"), ("aaa", "bbb", "ccc", "ddd")))
     page = visit("/label")
@@ -121,42 +157,6 @@ def test_what_was_submitted_while_the_server_was_away_arrives(visit: Visit, serv
     page.reload()
     kept(page)
     assert len(rankings(served, "offline")) == 1
-
-
-def test_two_labelers_at_once_lose_nothing_and_learn_nothing(visit: Visit, served: Served) -> None:
-    names = [f"labeler-{uuid.uuid4().hex[:6]}" for _ in range(2)]
-    people = []
-    admin = served.sign_in()
-    for name in names:
-        link = admin.post("/api/accounts/invite", json={"name": name, "role": "labeler"}).json()["path"]
-        page = visit(link=link)
-        page.fill("input[type=password]", "a long enough password")
-        page.get_by_role("button", name="Sign in").click()
-        page.wait_for_url("**/label")
-        people.append(page)
-    texts = [f"both {number}" for number in range(4)]
-    add(served, *(Task("rank", prompt(text), ("u", "v", "w"), ("secret-model",) * 3, wanted=2) for text in texts))
-    for page in people:
-        page.reload()
-    given = people[0].evaluate("fetch('/api/label/next').then((answer) => answer.text())")
-    assert "both" in given
-    assert "secret-model" not in given
-    for _ in texts:
-        for page in people:
-            page.wait_for_selector(".task")
-            before = page.locator(".task .text").first.inner_text()
-            for key in ("2", "1", "3", "Enter"):
-                page.keyboard.press(key)
-            until(page, "before => document.querySelector('.task .text')?.innerText !== before", before)
-    for page in people:
-        page.wait_for_selector("text=There is nothing to do now")
-        kept(page)
-    for text in texts:
-        found = rankings(served, text)
-        assert sorted(each.annotator for each in found) == sorted(names)
-        assert all([each.ranks[i] for i in each.shown] == [1, 0, 2] for each in found)
-    refused = people[0].evaluate("fetch('/api/label/figures').then((answer) => answer.status)")
-    assert refused == 403
 
 
 def test_tasks_from_a_file_and_a_damaged_line(visit: Visit, served: Served) -> None:
