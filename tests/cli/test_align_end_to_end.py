@@ -89,7 +89,7 @@ def test_a_further_round_learns_from_all_rankings(run: Path) -> None:
 def test_ones_own_text_ends_at_the_base_model_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = tmp_path / "mine.txt"
     text.write_text("\n\n".join(f"The {i} small birds sing in tree number {i * i}." for i in range(3000)), "utf-8")
-    flags = _BASE[_BASE.index("--tokens.vocab-size") :]
+    flags = _BASE[_BASE.index("--budget") :]
     assert main(["run", *flags, "--data", str(text), "--out", str(tmp_path / "run")]) == 0
     assert "--demonstrations FILE" in " ".join(capsys.readouterr().out.split())
     assert not (tmp_path / "run" / "sft").exists()

@@ -39,7 +39,7 @@ def test_it_says_first_what_it_will_do_what_that_takes_and_where_it_goes(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "fake: corpus, tokens, ladder, forecast, pretrain, verdict, report"
     assert lines[1] == f"writes to {folder.path}"
-    assert lines[2].startswith("88T FLOPs of training, about 7 min 20 s: ")
+    assert lines[2].startswith("88T FLOPs of pretraining, about 7 min 20 s: ")
     assert "bf16 matrix products at 800 GFLOP/s (measured), 25% of that expected" in lines[2]
 
 

@@ -51,7 +51,8 @@ def expectation(recipe: Recipe, folder: RunFolder, work: Mapping[str, Status], s
     flops = target * (("pretrain" in work) + recipe.ladder.share * ("ladder" in work))
     machine = describe_machine()
     chips = ", ".join(str(chip["name"]) for chip in speed.accelerators) or f"{machine.processor}, {machine.cores} cores"
+    pretraining = f"{format_count(flops)} FLOPs of pretraining, about {expected_seconds(flops, speed)}"
     return (
-        f"{format_count(flops)} FLOPs of training, about {expected_seconds(flops, speed)}: {chips}, {speed.precision}"
+        f"{pretraining if flops else 'no pretraining is left'}: {chips}, {speed.precision}"
         f" matrix products at {format_rate(speed.peak)} (measured), {EXPECTED_FRACTION:.0%} of that expected"
     )
