@@ -51,8 +51,10 @@ def expectation(recipe: Recipe, folder: RunFolder, work: Mapping[str, Status], s
     flops = target * (("pretrain" in work) + recipe.ladder.share * ("ladder" in work))
     machine = describe_machine()
     chips = ", ".join(str(chip["name"]) for chip in speed.accelerators) or f"{machine.processor}, {machine.cores} cores"
-    pretraining = f"{format_count(flops)} FLOPs of pretraining, about {expected_seconds(flops, speed)}"
+    words = "no pretraining is left"
+    if flops:
+        words = f"{format_count(flops)} FLOPs of pretraining, about {expected_seconds(flops, speed)}"
     return (
-        f"{pretraining if flops else 'no pretraining is left'}: {chips}, {speed.precision}"
+        f"{words}: {chips}, {speed.precision}"
         f" matrix products at {format_rate(speed.peak)} (measured), {EXPECTED_FRACTION:.0%} of that expected"
     )

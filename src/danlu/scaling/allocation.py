@@ -14,6 +14,8 @@ from danlu.scaling.repetition import effective_tokens
 
 _FLAT = 0.02
 """Allocations this near to the best (share of the loss) count as equal, and the most usual of them is taken."""
+_FREEDOM = 2.0
+"""The factor by which a target's tokens a parameter may differ from the plan's."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,9 @@ class Target:
 def allocate_target(fit: Fit, plan: LadderPlan, batch_tokens: BatchRule | None = None) -> Target:
     """Choose the target's size and length: the member of the family for which the surface predicts the lowest loss.
 
-    Tokens a parameter stay within what the ladder saw. The optimum is flat, so among allocations within half a percent
-    of the best the one nearest the ladder's middle ratio is taken, where the forecast is surest.
+    Tokens a parameter stay within a factor of the plan's: the rungs of a small ladder are all far shorter than the
+    target, and what their surface says of a better ratio is not to be trusted far. The optimum is flat, so of the
+    allocations near the best the one nearest the plan's ratio is taken.
 
     Args:
         batch_tokens: tokens a step; by default one sequence.
@@ -54,7 +57,6 @@ def allocate_target(fit: Fit, plan: LadderPlan, batch_tokens: BatchRule | None =
     Raises:
         DanluError: no member of the family can spend the compute on the text.
     """
-    ratios = [point.tokens / point.params for point in fit.points]
     needed = REACH * max(rung.flops for rung in plan.rungs)
     middle = math.log(plan.tokens_per_parameter)
     candidates = []
@@ -63,7 +65,7 @@ def allocate_target(fit: Fit, plan: LadderPlan, batch_tokens: BatchRule | None =
         if target is None or target.flops < needed:
             continue
         ratio = target.tokens / target.params
-        outside = max(math.log(min(ratios) / ratio), math.log(ratio / max(ratios)), 0.0)
+        outside = max(abs(math.log(ratio) - middle) - math.log(_FREEDOM), 0.0)
         worth = target.effective_tokens(fit.half_life)
         loss = float(fit.surface.predict({"N": np.array(float(target.params)), "D": np.array(worth)}))
         candidates.append((outside, loss, abs(math.log(ratio) - middle), target))
@@ -72,7 +74,7 @@ def allocate_target(fit: Fit, plan: LadderPlan, batch_tokens: BatchRule | None =
             "the text is too short for a target of ten times the largest rung.",
             "Add text, or raise ladder.max_epochs.",
         )
-    # Within the ladder's ratios where any is; otherwise as near to them as the family's steps allow.
+    # Within that factor where any is; otherwise as near to it as the family's steps allow.
     inside = min(candidate[0] for candidate in candidates) + 0.02
     allowed = [candidate for candidate in candidates if candidate[0] <= inside]
     best = min(loss for _, loss, _, _ in allowed)
