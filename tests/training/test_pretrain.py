@@ -44,11 +44,10 @@ def test_it_learns_and_says_what_it_did(tokens, tmp_path):
 
 
 def test_micro_batches_change_nothing_but_rounding(tokens, tmp_path):
-    pretrain(MODEL, tokens, HORIZON, CONFIG, tmp_path / "a", QUIET)
-    pretrain(MODEL, tokens, HORIZON, replace(CONFIG, micro_batch_tokens=256), tmp_path / "b", QUIET)
-    one, other = losses(tmp_path / "a"), losses(tmp_path / "b")
-    assert one[:20] == pytest.approx(other[:20], rel=1e-4)
-    assert one == pytest.approx(other, rel=1e-3)  # rounding grows with the steps: 1.5e-4 was seen without AVX-512
+    config = replace(CONFIG, warmup_steps=40)  # small steps: large ones let rounding itself grow
+    pretrain(MODEL, tokens, HORIZON, config, tmp_path / "a", QUIET)
+    pretrain(MODEL, tokens, HORIZON, replace(config, micro_batch_tokens=256), tmp_path / "b", QUIET)
+    assert losses(tmp_path / "a") == pytest.approx(losses(tmp_path / "b"), rel=1e-4)
 
 
 class Killed(BaseException):

@@ -3,11 +3,8 @@
 import base64
 import hashlib
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files as package_files
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from danlu.common.files import write_atomic
@@ -32,6 +29,7 @@ from danlu.report.reading import Record, RunFiles, read_run
 from danlu.report.road import Step, road
 from danlu.report.run_plan import PlanPart, plan_part
 from danlu.report.scene import Scene, scene
+from danlu.report.templating import asset, environment
 
 
 @dataclass(frozen=True)
@@ -98,16 +96,16 @@ def write_report(run: Path) -> Path:
 
 def render(files: RunFiles) -> str:
     """The page as HTML."""
-    script = _text("page.js")
+    script = asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
-        _environment()
+        environment()
         .get_template("report.html.jinja")
         .render(
             page=build(files),
             tr=tr,
             gauge=gauge,
-            style=Markup(_text("page.css") + _text("figure.css")),
+            style=Markup(asset("page.css") + asset("figure.css")),
             script=Markup(script),
             policy=f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:",
         )
@@ -206,18 +204,3 @@ def _setting(record: Record, key: str) -> str:
 
 def _is_chinese(text: str) -> bool:
     return any("\u4e00" <= character <= "\u9fff" for character in text)
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("danlu.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _text(name: str) -> str:
-    return package_files("danlu.report").joinpath("templates", name).read_text(encoding="utf-8")

@@ -3,16 +3,14 @@
 import base64
 import hashlib
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from danlu.common.files import write_atomic
 from danlu.report.language import Text
 from danlu.report.tables import Column
+from danlu.report.templating import asset, environment
 
 
 @dataclass(frozen=True)
@@ -74,30 +72,15 @@ def write_sections(page: SectionPage, path: Path) -> None:
 
 def render_sections(page: SectionPage) -> str:
     """The page as HTML."""
-    script = _text("page.js")
+    script = asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
-        _environment()
+        environment()
         .get_template("sections.html.jinja")
         .render(
             page=page,
-            style=Markup(_text("page.css") + _text("figure.css") + _text("sections.css")),
+            style=Markup(asset("page.css") + asset("figure.css") + asset("sections.css")),
             script=Markup(script),
             policy=f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:",
         )
     )
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("danlu.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _text(name: str) -> str:
-    return files("danlu.report").joinpath("templates", name).read_text(encoding="utf-8")
