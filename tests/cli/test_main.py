@@ -149,7 +149,7 @@ def test_with_debug_the_traceback_comes_through(pretend: Pretend, monkeypatch: p
 def test_a_real_signal_ends_in_a_plain_message() -> None:
     code = (
         "import sys, time, types\nfrom danlu.cli import main as cli\n"
-        "def body(words):\n    print('ready', flush=True)\n    time.sleep(60)\n"
+        "def body(words):\n    print('ready', flush=True)\n    while True: time.sleep(0.1)\n"
         "cli.importlib.import_module = lambda name: types.SimpleNamespace(main=body)\n"
         "sys.exit(cli.main(['run']))"
     )
