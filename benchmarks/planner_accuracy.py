@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from danlu.common.errors import DanluError
-from danlu.planner.calibrate import held_out, measured_seconds, observe
+from danlu.planner.calibrate import measured_seconds, observe
 from danlu.planner.cases import Job
 from danlu.planner.coefficients import calibration
+from danlu.planner.cross_validation import held_out
 from danlu.planner.flops import model_flops
 from danlu.planner.table import predict_row, read_table, row_job
 from danlu.planner.table_row import number

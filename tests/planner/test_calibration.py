@@ -1,14 +1,17 @@
 """The fit on published runs: what it recovers, and how far it errs on sources that it never saw."""
 
 import os
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from danlu.planner.calibrate import group_errors, held_out, intervals, observe
+from danlu.planner.calibrate import group_errors, observe
+from danlu.planner.cases import stack
 from danlu.planner.coefficients import Coefficients, calibration
+from danlu.planner.cross_validation import LEVEL, held_out, reach_of, spread_of
+from danlu.planner.step import step
 from danlu.planner.table import predict_row, read_table
 
 SHARED = os.environ.get("DANLU_SHARED")
@@ -21,10 +24,27 @@ def test_coefficients_keep_their_physical_bounds() -> None:
         assert item.metadata["low"] * 0.999 <= getattr(found, item.name) <= item.metadata["high"] * 1.001, item.name
 
 
-def test_intervals_contain_the_prediction() -> None:
-    fitted = calibration()
-    for each in (fitted.described, fitted.assumed, fitted.experts):
-        assert each.low < 1 < each.high
+def test_the_covariance_is_one() -> None:
+    spread = np.array(calibration().spread.covariance)
+    assert spread.shape == (len(fields(Coefficients)),) * 2
+    assert np.allclose(spread, spread.T, rtol=1e-3, atol=1e-4)
+    assert np.linalg.eigvalsh(spread).min() > -1e-6
+
+
+def test_no_coefficient_is_less_sure_than_its_bounds() -> None:
+    for item, row, place in zip(fields(Coefficients), calibration().spread.covariance, range(99), strict=False):
+        width = np.log(item.metadata["high"] / item.metadata["low"])
+        assert 0 < row[place] <= width**2 / 12 * 1.001, item.name
+
+
+def test_the_reach_holds_the_level_of_a_further_source() -> None:
+    rng = np.random.default_rng(0)
+    inside = []
+    for _ in range(200):  # sources that err alike within and differently between
+        error = rng.normal(0, 1, (11, 1)) + rng.normal(0, 0.5, (11, 20))
+        names = np.repeat(np.arange(10), 20).astype(str).tolist()
+        inside.append(np.mean(np.abs(error[10]) <= reach_of(names, error[:10].ravel())))
+    assert np.mean(inside) == pytest.approx(LEVEL, abs=0.06)
 
 
 def runs() -> list[dict[str, str]]:
@@ -44,8 +64,7 @@ def test_sources_left_out_in_turn() -> None:
     modern = {name: each for name, each in errors.items() if name != "megatron2020"}
     assert all(abs(each["bias"]) <= 0.25 for each in modern.values())
     inside = (found.low <= observed.seconds) & (observed.seconds <= found.high)
-    names = np.array(observed.groups)
-    assert 0.75 <= np.mean([inside[names == name].mean() for name in errors]) <= 0.9
+    assert 0.75 <= inside.mean() <= 0.9
 
 
 @needs_runs
@@ -60,9 +79,11 @@ def test_out_of_memory_runs_are_judged_right_and_the_others_run() -> None:
 
 
 @needs_runs
-def test_intervals_of_some_rows_are_those_of_their_own() -> None:
+def test_the_spread_is_that_of_the_rows() -> None:
     observed = observe([row for row in runs() if row["group"] in ("torchtitan", "nanochat", "flagperf")], calibration())
-    predicted = observed.seconds * np.where(np.arange(len(observed.seconds)) % 2, 0.9, 1.1)
-    described, *_ = intervals(observed, predicted)
-    assert described.low == pytest.approx(1 / 1.1, rel=0.02)
-    assert described.high == pytest.approx(1 / 0.9, rel=0.02)
+    k = calibration().coefficients
+    exact = step(stack(observed.jobs), k).seconds * observed.behind
+    off = replace(observed, seconds=exact * np.where(np.arange(len(exact)) % 2, 0.9, 1.1))
+    spread = spread_of(off, k, np.ones(len(exact), dtype=bool))
+    assert spread.source == pytest.approx(0.1, abs=0.01)
+    assert spread.experts == 0.0  # they err no more than the others

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -15,9 +15,10 @@ from danlu.planner.cases import Job, stack
 from danlu.planner.coefficients import calibration
 from danlu.planner.layout import Layout
 from danlu.planner.precision import Precision
-from danlu.planner.predict import at_rate, interval_of, predict, predict_all
+from danlu.planner.predict import at_rate, predict, predict_all
 from danlu.planner.software import software_for
 from danlu.planner.step import TERMS, local_params, step
+from danlu.planner.uncertainty import sensitivities
 
 MakeJob = Callable[..., Job]
 SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
@@ -138,15 +139,34 @@ def test_unaligned_heads_are_slow_where_attention_is_not_fused(make_job: MakeJob
 
 
 def test_intervals_widen_with_what_is_unknown(make_job: MakeJob) -> None:
-    fitted = calibration()
-    known = interval_of(make_job("llama3-8b", "H100"), False, fitted)
-    unseen = interval_of(make_job("llama3-8b", "MI300X"), False, fitted)
-    experts = interval_of(make_job("mixtral-8x7b", "H100"), False, fitted)
-    both = interval_of(make_job("mixtral-8x7b", "MI300X"), True, fitted)
-    assert unseen.low < known.low < 1 < known.high < unseen.high
-    assert experts.high > known.high
-    assert both.low < experts.low
-    assert both.high > experts.high
+    known = predict(make_job("llama3-8b", "H100"))
+    unseen = predict(make_job("llama3-8b", "MI300X"))
+    experts = predict(make_job("mixtral-8x7b", "H100"))
+    guessed = predict(make_job("mixtral-8x7b", "MI300X"), assumed=True)
+    widths = [found.high / found.seconds for found in (known, unseen, experts, guessed)]
+    assert 1.1 < widths[0] < min(widths[1], widths[2]) < max(widths[1], widths[2]) < widths[3] < 2
+    assert known.seconds / known.low == pytest.approx(widths[0])
+
+
+def test_sensitivities_are_the_derivatives_of_the_step_time(make_job: MakeJob) -> None:
+    k = calibration().coefficients
+    jobs = [make_job(tp=8, dp=8), make_job("deepseek-v3", "H100", dp=128, ep=64, sharding=1)]
+    slopes = sensitivities(stack(jobs), k)
+    for place, item in enumerate(fields(k)):
+        value = getattr(k, item.name)
+        ends = [step(stack(jobs), replace(k, **{item.name: value * f})).seconds for f in (0.999, 1.001)]
+        assert np.allclose(slopes[:, place], np.log(ends[1] / ends[0]) / np.log(1.001 / 0.999), atol=2e-3), item.name
+
+
+def test_a_step_that_hangs_on_an_uninformed_coefficient_is_less_sure(make_job: MakeJob) -> None:
+    open_attention = np.diag([1.0 if item.name == "flash" else 0.0 for item in fields(calibration().coefficients)])
+    given = calibration()
+    spread = replace(given.spread, covariance=tuple(map(tuple, open_attention.tolist())))
+    short, long = (
+        predict(make_job("llama3-8b", "H100", seq_len=length), given=replace(given, spread=spread))
+        for length in (1024, 32768)
+    )
+    assert long.high / long.seconds > 1.3 * short.high / short.seconds
 
 
 def test_a_given_rate_replaces_the_model(make_job: MakeJob) -> None:

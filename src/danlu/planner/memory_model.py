@@ -17,6 +17,8 @@ class MemoryModel:
     and flat copies."""
     fragmentation: float
     """Share of the activations that the allocator loses."""
+    fragmentation_deepspeed: float
+    """The same in Megatron-DeepSpeed's logs: the driver counts what the allocator keeps for later, too."""
     logit_bytes: float
     """Bytes a logit that the loss keeps at once: the 16-bit one, its 32-bit copy and gradient."""
     usable: float

@@ -1,6 +1,5 @@
 """What one training step takes: time with its interval, memory with its verdict, rates, and every part of them."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -8,14 +7,12 @@ from typing import Literal
 import numpy as np
 
 from danlu.planner.cases import Job, stack
-from danlu.planner.coefficients import Calibration, Interval, calibration
+from danlu.planner.coefficients import Calibration, calibration
 from danlu.planner.flops import hardware_flops, model_flops
 from danlu.planner.layout import Layout, Recompute, Sharding, divides
 from danlu.planner.memory import TIGHT, Memory, fits, memory
 from danlu.planner.step import Step, step
-
-Z80 = 1.2816
-"""Standard deviations to either end of the middle 80% of a normal distribution."""
+from danlu.planner.uncertainty import Interval, intervals_of
 
 Verdict = Literal["fits", "tight", "does not fit"]
 
@@ -79,30 +76,8 @@ def predict_all(
     cases = stack(jobs)
     time, need = step(cases, fitted.coefficients), memory(cases, fitted.memory)
     enough = fits(cases, fitted.memory, need)
-    unsure = assumed or [False] * len(jobs)
-    return [
-        _prediction(job, index, time, need, bool(enough[index]), interval_of(job, unsure[index], fitted))
-        for index, job in enumerate(jobs)
-    ]
-
-
-def interval_of(job: Job, assumed: bool, fitted: Calibration) -> Interval:
-    """The interval that belongs to a kind of job.
-
-    Independent doubts add in quadrature of logarithms: a chip or an arithmetic that no fitted run used; experts, whose
-    fitted runs come from one source; a layout that was filled in.
-    """
-    doubts = float(job.accelerator.name not in fitted.familiar) + float(job.precision.name == "fp4")
-    if job.shape.moe:
-        doubts += 1.0
-    base = fitted.experts if job.shape.moe else fitted.assumed if assumed else fitted.described
-    more = Z80 * fitted.unfamiliar * math.sqrt(doubts)
-    if job.shape.moe and assumed:
-        more = math.hypot(more, math.log(fitted.assumed.high))
-    return Interval(
-        math.exp(-math.hypot(math.log(base.low), more)),
-        math.exp(math.hypot(math.log(base.high), more)),
-    )
+    around = intervals_of(jobs, assumed or [False] * len(jobs), cases, fitted)
+    return [_prediction(job, index, time, need, bool(enough[index]), around[index]) for index, job in enumerate(jobs)]
 
 
 def _prediction(job: Job, index: int, time: Step, need: Memory, enough: bool, interval: Interval) -> Prediction:
