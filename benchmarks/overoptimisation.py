@@ -1,34 +1,37 @@
 """Gao's picture on the toy language: gold against KL for reward models of several sizes and amounts of labels.
 
-    python benchmarks/overoptimisation.py RUN --out DIR [--widths 24 48 96] [--labels 300 1000 3000] [--episodes 8192]
+    python benchmarks/overoptimisation.py RUN --out DIR [--widths 16 32 64] [--labels 100 400 1600] [--episodes 1536]
 
 RUN is a finished `danlu run` on the toy language. Its SFT model is the policy of every cell and never changes; the
-reward models begin as models of their own, of each width, pretrained here on RUN's tokens and taught on RUN's
-demonstrations. Completions of the SFT model are ranked by the gold score itself, without noise, as Gao, Schulman and
-Hilton did (2022, arXiv 2210.10760, section 2), of which each reward model learns as many comparisons as its column
+reward models begin as models of their own, of each width, all pretrained here on as many of RUN's tokens and taught on
+RUN's demonstrations. Completions of the SFT model are ranked by the gold score itself, without noise, as Gao, Schulman
+and Hilton did (2022, arXiv 2210.10760, section 2), of which each reward model learns as many comparisons as its column
 says. PPO then optimises it without a KL penalty and without pretraining data; the best of 1 to 32 is estimated from 32
 samples of each held-out prompt. Gold is watched along the way, and Gao's two forms are fitted to it.
 
-Every part is kept in DIR and found again by the same command: it can be stopped and continued, cell by cell. It ends
-with a table and a picture for each way of optimising (DIR/cells.json, DIR/rl.svg, DIR/best_of_n.svg), in which wider
-models are darker and more labels are thicker.
+Every part is kept in DIR and found again by the same command: it can be stopped and continued, also within a part. It
+ends with a table and a picture for each way of optimising (DIR/cells.json, DIR/rl.svg, DIR/best_of_n.svg), in which
+wider models are darker and more labels are thicker.
 """
 
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from danlu.alignment.assess import best_of_n_curve, draw, learning_curve
+import numpy as np
+
+from danlu.alignment.assess import Drawn, Voice, best_of_n_curve, draw, learning_curve
+from danlu.alignment.experience import Reward
 from danlu.alignment.guards import GuardConfig
 from danlu.alignment.labeller import SimulatedLabellers
 from danlu.alignment.labeller_config import LabellerConfig
 from danlu.alignment.learning import Begin, Weights, learn
 from danlu.alignment.material import Material, read_material, read_rankings, write_rankings
 from danlu.alignment.outcome import OptimisationCurve
-from danlu.alignment.queries import fitting
+from danlu.alignment.queries import Query, fitting
 from danlu.alignment.rank import judge_reward_model, ranking_tasks
 from danlu.alignment.reward import run_reward
 from danlu.alignment.reward_scorer import RewardScorer
@@ -40,6 +43,7 @@ from danlu.common.strict import from_mapping, to_mapping
 from danlu.feedback.records import Ranking
 from danlu.model.family import shape
 from danlu.model.huggingface import load_pretrained
+from danlu.model.transformer import Transformer
 from danlu.pipeline.align_judging import gold_of
 from danlu.pipeline.aligning import encode_all, gold_judge, reward_of, value_network, voice_of
 from danlu.pipeline.folder import RunFolder
@@ -64,6 +68,8 @@ class Bench:
     material: Material
     report: Progress
     options: argparse.Namespace
+    samples: list[Drawn] = field(default_factory=list)
+    """Of the policy, once they are drawn."""
 
 
 def start_of(bench: Bench, width: int) -> Path:
@@ -72,8 +78,7 @@ def start_of(bench: Bench, width: int) -> Path:
     if not (place / "sft" / "result.json").exists():
         summary = read_tokens_summary(run.tokens)
         model = shape(width, summary.vocab_size, recipe.training.context)
-        tokens = round(bench.options.ratio * model.num_parameters("matmul"))
-        train_target(model, run.tokens, tokens, recipe.training, place / "base", bench.report)
+        train_target(model, run.tokens, bench.options.tokens, recipe.training, place / "base", bench.report)
         sft = replace(bench.config.sft, context=bench.config.context)
         shown = bench.material
         run_sft(place / "base" / "model", shown.demonstrations, shown.validation, sft, place / "sft", bench.report)
@@ -107,6 +112,19 @@ def first_comparisons(rankings: Sequence[Ranking], count: int) -> list[Ranking]:
     return taken
 
 
+def samples_of(bench: Bench, policy: Transformer, queries: Sequence[Query], voice: Voice) -> Drawn:
+    """The policy's answers to the held-out prompts: the same for every reward model."""
+    if not bench.samples:
+        bench.samples.append(draw(policy, queries, voice, None, SAMPLES))
+    return bench.samples[0]
+
+
+def rewarded(drawn: Drawn, queries: Sequence[Query], reward: Reward, voice: Voice) -> Drawn:
+    """Answers with a reward model's scores, as `draw` gives them."""
+    scores = reward([query for query in queries for _ in range(SAMPLES)], drawn.rollout.responses())
+    return replace(drawn, rewards=np.where(drawn.ended, scores.double().numpy(), voice.missing_eos_score))
+
+
 def cell(bench: Bench, width: int, labels: int, rankings: Sequence[Ranking]) -> Mapping[str, Any]:
     """One reward model, optimised against in both ways."""
     place = bench.out / f"width-{width}-labels-{labels}"
@@ -117,7 +135,8 @@ def cell(bench: Bench, width: int, labels: int, rankings: Sequence[Ranking]) -> 
     aside, rest = rankings[:100], rankings[100:]
     some = first_comparisons(rest, labels)
     shown = bench.material.demonstrations[:200]
-    run_reward(start_of(bench, width), some, [], shown, bench.config.reward, place, bench.report)
+    learning = replace(bench.config.reward, epochs=bench.options.reward_epochs, batch_size=8)
+    run_reward(start_of(bench, width), some, [], shown, learning, place, bench.report)
     scorer = RewardScorer.load(place / "model", training.device, training.precision)
     judged = judge_reward_model(some, aside, lambda p, c: scorer([p] * len(c), c), bench.config.labeller.tie_band)
     chat = load_chat(bench.run.sft / "model")
@@ -126,7 +145,7 @@ def cell(bench: Bench, width: int, labels: int, rankings: Sequence[Ranking]) -> 
     room = policy.config.max_position_embeddings
     reward = reward_of(place / "model", chat, bench.recipe)
     held_out = fitting(encode_all(bench.material.held_out, chat), room, voice.max_new_tokens).queries
-    many = draw(policy, held_out, voice, reward, SAMPLES)
+    many = rewarded(samples_of(bench, policy, held_out, voice), held_out, reward, voice)
     best = best_of_n_curve(many, SAMPLES, gold_of(held_out, many.texts, SAMPLES))
     ppo = replace(
         bench.config.ppo,
@@ -209,10 +228,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--widths", type=int, nargs="+", default=[24, 48, 96])
-    parser.add_argument("--labels", type=int, nargs="+", default=[300, 1000, 3000])
-    parser.add_argument("--episodes", type=int, default=8192)
-    parser.add_argument("--ratio", type=float, default=10.0, help="pretraining tokens a parameter")
+    parser.add_argument("--widths", type=int, nargs="+", default=[16, 32, 64])
+    parser.add_argument("--labels", type=int, nargs="+", default=[100, 400, 1600], help="comparisons")
+    parser.add_argument("--episodes", type=int, default=1536)
+    parser.add_argument("--tokens", type=int, default=500_000, help="pretraining of each reward model's beginning")
+    parser.add_argument("--reward-epochs", type=float, default=4.0)
     options = parser.parse_args()
     run, recipe, report = RunFolder(options.run), read_recipe(options.run / "recipe.toml"), Progress()
     bench = Bench(run, options.out, recipe, recipe.alignment, read_material(run.demonstrations), report, options)

@@ -35,7 +35,7 @@ from danlu.tokens.tokenizer import END_OF_TEXT, save_tokenizer, token_id, train_
 from danlu.training.config import TrainingConfig
 from danlu.training.pretrain import pretrain
 
-_CONTEXT = 256
+_CONTEXT = 1024
 _VOCABULARY = 2048
 
 
@@ -56,7 +56,7 @@ def _base(texts: list[str], width: int, out: Path, report: Progress) -> Path:
         writer.write(ids, len(text.encode()), "oasst")
         count += len(ids) + 1
     writer.close()
-    config = TrainingConfig(context=_CONTEXT, batch_tokens=8 * _CONTEXT)
+    config = TrainingConfig(context=_CONTEXT, batch_tokens=2 * _CONTEXT)
     model, _ = pretrain(shape(width, vocabulary, _CONTEXT), out / "tokens", 2 * count, config, out / "pretrain", report)
     save_pretrained(model.config, model.state_dict(), out / "tokens/tokenizer", out / "base", torch.float32)
     return out / "base"

@@ -6,7 +6,14 @@ from danlu.alignment.labeller_config import LabellerConfig
 from danlu.alignment.material import toy_material
 from danlu.alignment.prompts import instruction_of
 from danlu.alignment.prompts_config import PromptsConfig
-from danlu.alignment.rank import judge_reward_model, ranking_tasks, reward_lines, simulated_labellers, split_rankings
+from danlu.alignment.rank import (
+    judge_reward_model,
+    ranking_tasks,
+    reward_lines,
+    simulated_labellers,
+    split_rankings,
+    together,
+)
 from danlu.common.errors import DanluError
 from danlu.corpus.toy.config import ToyConfig
 from danlu.corpus.toy.gold import gold
@@ -52,6 +59,31 @@ def test_overlap_gives_some_tasks_to_two_people() -> None:
     for ranking in made:
         by_prompt.setdefault(ranking.prompt, set()).add(ranking.annotator)
     assert {len(people) for people in by_prompt.values()} == {1, 2}
+
+
+def test_opinions_on_the_same_completions_are_put_together_by_the_sum_of_ranks() -> None:
+    said = [((0, 1, 2), "ann"), ((0, 2, 1), "bob"), ((1, 0, 2), "cyn")]
+    rankings = [Ranking(prompt_of("p"), ("x", "y", "z"), ranks, annotator=name) for ranks, name in said]
+    other = Ranking(prompt_of("q"), ("x", "y", "z"), (2, 1, 0), annotator="ann")
+    joined, alone = together([*rankings[:2], other, rankings[2]])
+    assert joined.ranks == (0, 1, 2)  # sums 1, 3, 5
+    assert joined.annotator == "ann+bob+cyn"
+    assert alone is other
+    assert together(rankings[1:])[0].ranks == (0, 1, 2)
+    assert together(rankings[:2])[0].ranks == (0, 1, 1)  # sums 0, 3, 3: they do not agree on the last two
+
+
+def test_three_labellers_together_err_less_than_one() -> None:
+    tasks = ranking_tasks(MADE.comparisons, texts_for(60), 4, 0.0, "sft", opinions=3)
+    every = list(simulated_labellers(LabellerConfig(agreement=0.75), tasks).rankings(tasks))
+    assert len(every) == 3 * len(tasks)
+
+    def right(rankings: list[Ranking]) -> float:
+        found = judge_reward_model([], rankings, true_scores, 0.03).labellers  # type: ignore[arg-type]
+        assert found is not None
+        return found.value
+
+    assert right(together(every)) > right(every) + 0.03
 
 
 def test_the_split_is_by_prompt() -> None:

@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from danlu.alignment.reward import run_reward
 from danlu.alignment.sft import run_sft
 from danlu.alignment.texts import Order
+from danlu.alignment.tuning import begin
 from danlu.alignment.tuning_config import RewardConfig, SFTConfig
 from danlu.common.errors import DanluError
 from danlu.common.files import read_json
@@ -44,6 +45,24 @@ def test_it_learns_and_the_folder_chats(base: Path, demonstrations, tmp_path: Pa
     messages = [{"role": "user", "content": "say red hot twice"}]
     ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True)["input_ids"]
     assert ids == load_chat(tmp_path / "model").prompt(messages)
+
+
+def test_a_base_model_learns_turns_at_rates_of_its_own(base: Path, demonstrations, tmp_path: Path) -> None:
+    # As the verb and the road have them: the source's law, and for a base model more, above all for the table.
+    assert SFTConfig().rates(2048) == (9.65e-6, 9.65e-6)
+    assert SFTConfig().rates(64, knows_turns=False) == pytest.approx((0.004, 0.013))
+    assert SFTConfig().rates(256, knows_turns=False) == pytest.approx(
+        (2.3 * 9.65e-6 * 8**1.5, 3.25 * 2.3 * 9.65e-6 * 8**1.5)
+    )
+    assert SFTConfig(lr=1e-4).rates(64, knows_turns=False) == pytest.approx((1e-4, 3.25e-4))
+    assert SFTConfig(lr=1e-4, table_lr=2e-4).rates(64, knows_turns=False) == (1e-4, 2e-4)
+    assert RewardConfig().rates(64, knows_turns=False)[0] == RewardConfig().rates(64)[1]
+    quick = SFTConfig(epochs=1, batch_size=8, device="cpu", precision="fp32", evaluations=1)
+    result = run_sft(base, demonstrations(8), [], quick, tmp_path, QUIET)
+    assert not begin(base, quick, QUIET).knows_turns
+    assert begin(tmp_path / "model", quick, QUIET).knows_turns
+    assert not begin(tmp_path / "model", replace(quick, template="chatml"), QUIET).knows_turns
+    assert result.lr == pytest.approx(0.004)
 
 
 def test_the_best_checkpoint_is_kept_also_after_an_interruption(

@@ -135,9 +135,8 @@ def _mix(config: PPOConfig | GRPOConfig, policy: Policy, pretraining: Path | Non
     dataset = TokenDataset(pretraining / "train")
     context = min(policy.config.max_position_embeddings, 512)
     loader = Loader(dataset, context, config.seed)
-    sequences = config.minibatch_size * config.ptx_ratio
-    loader.require(sequences)
-    return Mix(loader, sequences, context)
+    loader.require(config.ptx_sequences)
+    return Mix(loader, config.ptx_sequences, context)
 
 
 # Best of n

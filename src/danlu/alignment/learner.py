@@ -78,7 +78,7 @@ class Mix:
 
     loader: Loader
     sequences: int
-    """For each optimizer step, over all processes."""
+    """For each optimizer step, over all processes; rounded up to equally many for each."""
     context: int
     """Tokens of each."""
 
@@ -311,12 +311,13 @@ class Learner(ABC, Generic[C]):
         mix, world = self.setting.mix, self.setting.world
         if mix is None or not self.ptx_coef:
             return
-        mine = world.share(mix.sequences)
-        scale = response_tokens / (mix.sequences * mix.context)
+        sequences = -(-mix.sequences // world.size) * world.size  # as many passes on every process
+        mine = world.share(sequences)
+        scale = response_tokens / (sequences * mix.context)
         size = max(1, (4096 if self.setting.device.type == "cpu" else 65536) // mix.context)
         for first in range(mine.start, mine.stop, size):
             count = min(size, mine.stop - first)
-            data = torch.from_numpy(mix.loader.batch(step * mix.sequences + first, count)).to(self.setting.device)
+            data = torch.from_numpy(mix.loader.batch(step * sequences + first, count)).to(self.setting.device)
             yield PretrainingBatch(data[:, :-1].contiguous(), data[:, 1:].contiguous(), scale)
 
     @torch.no_grad()

@@ -145,8 +145,13 @@ class PPOConfig(RewardLearningConfig):
     ptx_coef: float = 1.0
     """Weight of the pretraining loss (mean a token), where pretraining tokens are given. I's 27.8 belongs to its own
     scaling of the two losses, which it does not say; with means a token it makes runs diverge."""
-    ptx_ratio: int = 8
-    """Pretraining sequences a response (I)."""
+    ptx_ratio: float = 8.0
+    """Pretraining sequences a response (I); less than 1 for a few of them beside many."""
+
+    @property
+    def ptx_sequences(self) -> int:
+        """Pretraining sequences of an optimizer step."""
+        return max(1, round(self.minibatch_size * self.ptx_ratio))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -158,8 +163,8 @@ class PPOConfig(RewardLearningConfig):
             value = getattr(self, name)
             if not value > 0.0:
                 raise DanluError(f"{name} is {value:g}.", "Give a number above 0.")
-        if self.value_coef < 0.0 or self.ptx_coef < 0.0 or self.ptx_ratio < 1:
-            raise DanluError("value_coef, ptx_coef or ptx_ratio is too small.", "Give 0 or more; a ratio of 1 or more.")
+        if self.value_coef < 0.0 or self.ptx_coef < 0.0 or self.ptx_ratio <= 0.0:
+            raise DanluError("value_coef, ptx_coef or ptx_ratio is too small.", "Give 0 or more; a ratio above 0.")
 
 
 @dataclass(frozen=True)

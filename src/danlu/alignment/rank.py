@@ -17,14 +17,15 @@ Scores = Callable[[Prompt, Sequence[str]], Sequence[float]]
 
 
 def ranking_tasks(
-    queries: Sequence[Query], texts: Sequence[str], completions: int, overlap: float, source: str
+    queries: Sequence[Query], texts: Sequence[str], completions: int, overlap: float, source: str, opinions: int = 1
 ) -> list[Task]:
     """A task for each query whose completions are not all the same; the same text is shown once.
 
     Args:
         texts: completions of each query, standing together, so many to each.
-        overlap: share of the tasks (0 to 1) that two people are to answer.
+        overlap: share of the tasks (0 to 1) that at least two people are to answer.
         source: who wrote the completions.
+        opinions: people who are to answer each task.
     """
     tasks = []
     for number, query in enumerate(queries):
@@ -37,7 +38,7 @@ def ranking_tasks(
                 query.prompt,
                 some,
                 (source,) * len(some),
-                wanted_with_overlap(prompt_text(query.prompt), overlap, 2),
+                max(opinions, wanted_with_overlap(prompt_text(query.prompt), overlap, 2)),
                 labels=query.labels,
             )
         )
@@ -56,6 +57,35 @@ def simulated_labellers(config: LabellerConfig, tasks: Sequence[Task]) -> Labell
         DanluError: the tasks are not the toy language's, or the completions are too much alike for that.
     """
     return SimulatedLabellers.calibrated(config, tasks)
+
+
+def together(rankings: Iterable[Ranking]) -> list[Ranking]:
+    """What several people said about the same completions as one ranking, by the sum of their ranks (Borda's count).
+
+    Three labellers together are right where one of them errs: Stiennon et al. (2020, section 3.3) saw agreement with
+    the researchers rise from 72% to 77%.
+    """
+    groups: dict[tuple[Prompt, tuple[str, ...]], list[Ranking]] = {}
+    for ranking in rankings:
+        groups.setdefault((ranking.prompt, ranking.completions), []).append(ranking)
+    return [_joined(group) for group in groups.values()]
+
+
+def _joined(group: Sequence[Ranking]) -> Ranking:
+    if len(group) == 1:
+        return group[0]
+    first = group[0]
+    sums = [sum(ranking.ranks[i] for ranking in group) for i in range(first.num_completions)]
+    order = sorted(set(sums))
+    return Ranking(
+        first.prompt,
+        first.completions,
+        tuple(order.index(one) for one in sums),
+        annotator="+".join(sorted({ranking.annotator for ranking in group if ranking.annotator})),
+        completion_sources=first.completion_sources,
+        source=first.source,
+        labels=first.labels,
+    )
 
 
 def split_rankings(rankings: Iterable[Ranking], share: float) -> tuple[list[Ranking], list[Ranking]]:

@@ -17,25 +17,24 @@ REFERENCE_FLOPS = 4e13
 
 @dataclass(frozen=True)
 class RoadSFTConfig(SFTConfig):
-    """Fine-tuning of a model that never saw the token that ends a turn: its row must rise from where pretraining pushed
-    it. Measured at width 48 over 52 steps: with rates of 0.002 4% of the answers end, with these 72% (NOTES.md)."""
+    """Fine-tuning from some thousand demonstrations, in small batches, since there are few steps."""
 
-    lr: float = 0.004
-    """Peak learning rate of the matrices."""
-    table_lr: float = 0.013
-    """Peak learning rate of the table, the head and the norms; about that of pretraining."""
+    batch_size: int = 16
+    """Demonstrations an optimizer step."""
     pretraining_share: float = 0.4
     """Pretraining tokens mixed in, as a share of all tokens: without, the base text's bits a byte nearly doubled."""
 
 
 @dataclass(frozen=True)
 class RoadRewardConfig(RewardConfig):
-    """The reward model from some hundred prompts: small batches, and a second pass, for one is a few steps."""
+    """The reward model from some hundred prompts: many small steps, for in few it learns little (NOTES.md)."""
 
-    epochs: float = 2.0
+    epochs: float = 3.0
     """Passes over the rankings."""
-    batch_size: int = 16
+    batch_size: int = 8
     """Prompts an optimizer step, each with all its completions."""
+    lr: float = 0.002
+    """Peak learning rate."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,8 @@ class RoadPPOConfig(PPOConfig):
     """Replaces the score of a response without end token: well below the mean of those with one (about -0.6)."""
     ptx_coef: float = 0.1
     """Weight of the pretraining loss (mean a token). With 0.3 it led, and no reward was learned (NOTES.md)."""
-    ptx_ratio: int = 1
-    """Pretraining sequences a response."""
+    ptx_ratio: float = 0.25
+    """Pretraining sequences a response. With 1 they took half of the time of learning."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,11 @@ class AlignmentConfig:
     """Tokens that prompt and response may have together. RoPE has no table, so SFT can lengthen the base model's."""
     completions: int = 4
     """Completions of each prompt that are ranked together (K)."""
+    opinions: int | None = None
+    """Labellers who rank each prompt; the sum of their ranks is what the reward model learns. None: 3 where they are
+    simulated, 1 at a page."""
     overlap: float = 0.1
-    """Share of the rankings that two labellers make, so that their agreement is known (0 to 1)."""
+    """Share of the prompts that two labellers rank where one would do, so that their agreement is known (0 to 1)."""
     held_out_rankings: float = 0.15
     """Share of the ranked prompts that the reward model is tested on, by their hash (0 to 1)."""
     rounds: int = 1
@@ -125,6 +127,8 @@ class AlignmentConfig:
             )
         if self.completions < 2:
             raise DanluError(f"alignment.completions is {self.completions}.", "Give 2 or more: one cannot be ranked.")
+        if self.opinions is not None and self.opinions < 1:
+            raise DanluError(f"alignment.opinions is {self.opinions}.", "Give 1 or more, or leave it out.")
         if self.rounds < 1 or self.context < 16:
             raise DanluError("alignment.rounds or alignment.context is too small.", "Give 1 round, 16 tokens or more.")
         for name in ("overlap", "held_out_rankings"):

@@ -129,7 +129,7 @@ def run_sft(
     choice = {"loss": ("heldout_loss", "min"), "reward": ("heldout_reward", "max")}.get(config.select)
     run: Run[Transformer, TextBatch] = Run(
         model=model,
-        optimizer=optimizer_of(model, config),
+        optimizer=optimizer_of(model, config, begun.knows_turns),
         schedule=schedule_of(order.steps, config),
         objective=response_loss,
         micro_batches=micro_batches,

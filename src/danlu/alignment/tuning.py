@@ -18,7 +18,7 @@ from danlu.model.config import ModelConfig
 from danlu.model.huggingface import load_pretrained, save_pretrained
 from danlu.model.score import ScoreModel
 from danlu.model.transformer import Transformer
-from danlu.tokens.chat import Chat, load_chat
+from danlu.tokens.chat import Chat, load_chat, read_template
 from danlu.training.optimizer import Optimizer
 from danlu.training.run import Engine, whole_weights
 from danlu.training.schedule import Decay
@@ -35,6 +35,8 @@ class Start:
     """Its shape, with the context that it is given now."""
     weights: dict[str, torch.Tensor]
     chat: Chat
+    knows_turns: bool
+    """Whether it was ever shown the tokens that begin and end a turn: its folder has a chat template."""
     limits: Limits
     engine: Engine
 
@@ -78,14 +80,21 @@ def begin(folder: Path, config: TuningConfig, report: Progress) -> Start:
         report(f"The context grows from {model.max_position_embeddings} to {context} tokens.")
     limits = Limits(context, min(context, config.max_prompt_tokens or context))
     chat = load_chat(folder, config.template)
+    knows_turns = config.template != "chatml" and read_template(folder) is not None
     return Start(
-        folder, replace(model, max_position_embeddings=context), weights, chat, limits, Engine.choose(config, report)
+        folder,
+        replace(model, max_position_embeddings=context),
+        weights,
+        chat,
+        knows_turns,
+        limits,
+        Engine.choose(config, report),
     )
 
 
-def optimizer_of(model: Transformer | ScoreModel, config: TuningConfig) -> Optimizer:
-    """The optimizer that a configuration asks for."""
-    lr, table_lr = config.rates(model.config.hidden_size)
+def optimizer_of(model: Transformer | ScoreModel, config: TuningConfig, knows_turns: bool = True) -> Optimizer:
+    """The optimizer that a configuration asks for; see `TuningConfig.rates`."""
+    lr, table_lr = config.rates(model.config.hidden_size, knows_turns)
     return Optimizer(model, lr, table_lr, config.weight_decay, model.compute_dtype, matrices=config.optimizer)
 
 

@@ -165,7 +165,7 @@ _RANKINGS = Stage(
     run=_rankings,
     outputs=(),
     settings=_settings(
-        *("label", "rankings", "completions", "overlap", "held_out_rankings", "labeller"),
+        *("label", "rankings", "completions", "opinions", "overlap", "held_out_rankings", "labeller"),
         drawn=("max_new_tokens", "temperature", "seed"),
     ),
     needs=("demonstrations", "sft"),
@@ -200,7 +200,7 @@ def _round(number: int) -> Stage:
         does=f"round {number}: what the newest policy says is ranked, and learned from",
         run=lambda job: _further_round(job, number),
         outputs=(f"round-{number}/rankings/*", f"round-{number}/*/model/*", f"round-{number}/*/metrics.jsonl"),
-        settings=_settings("completions", "overlap", "held_out_rankings", "labeller", "reward", "ppo"),
+        settings=_settings("completions", "opinions", "overlap", "held_out_rankings", "labeller", "reward", "ppo"),
         needs=("tokens", "demonstrations", "sft", "rankings", before),
         writes="resumable",
         costly=True,

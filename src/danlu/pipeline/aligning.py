@@ -94,7 +94,7 @@ def rank(this: Round, config: AlignmentConfig, recipe: Recipe, out: Path, report
     """
     from danlu.alignment.labelling import label
     from danlu.alignment.material import read_material, without, write_rankings
-    from danlu.alignment.rank import ranking_tasks, split_rankings
+    from danlu.alignment.rank import ranking_tasks, split_rankings, together
     from danlu.feedback.agreement import agreement
     from danlu.feedback.exchange import read_feedback
 
@@ -106,8 +106,10 @@ def rank(this: Round, config: AlignmentConfig, recipe: Recipe, out: Path, report
         rankings += without(imported.rankings, [query.prompt for query in material.held_out])
     if recipe.label != "none":
         drawn = _draw(this.start, material.comparisons, config, recipe, config.completions, this.number)
-        tasks = ranking_tasks(drawn[0], drawn[1], config.completions, config.overlap, f"round {this.number}")
-        report(f"{len(tasks):,} prompts with {config.completions} completions each, to be ranked by {recipe.label}")
+        opinions = config.opinions or (min(3, config.labeller.annotators) if recipe.label == "simulated" else 1)
+        tasks = ranking_tasks(*drawn, config.completions, config.overlap, f"round {this.number}", opinions)
+        words = f"by {recipe.label}" + (f" ({opinions} labellers each)" if opinions > 1 else "")
+        report(f"{len(tasks):,} prompts with {config.completions} completions each, to be ranked {words}")
         rankings += label(tasks, recipe.label, config.labeller, this.run.feedback, this.run.path)
     train, heldout = split_rankings(rankings, config.held_out_rankings)
     if not train or not heldout:
@@ -117,7 +119,7 @@ def rank(this: Round, config: AlignmentConfig, recipe: Recipe, out: Path, report
         )
     write_rankings(train, out / "train.jsonl")
     write_rankings(heldout, out / "heldout.jsonl")
-    comparisons = sum(1 for ranking in train for _ in ranking.pairs())
+    comparisons = sum(1 for ranking in together(train) for _ in ranking.pairs())
     found = agreement(rankings).untied_pairs
     agree = to_mapping(found) if all(math.isfinite(x) for x in (found.value, found.low, found.high)) else None
     summary = {"rankings": len(rankings), "comparisons": comparisons, "agreement": agree}
@@ -144,11 +146,11 @@ def fine_tune(run: RunFolder, config: AlignmentConfig, recipe: Recipe, out: Path
 def learn_reward(this: Round, config: AlignmentConfig, recipe: Recipe, out: Path, report: Progress) -> Results:
     """Step 2, from the SFT model and all rankings so far; resumable. Writes judged.json: how far it is right."""
     from danlu.alignment.material import read_material
-    from danlu.alignment.rank import judge_reward_model, reward_lines
+    from danlu.alignment.rank import judge_reward_model, reward_lines, together
     from danlu.alignment.reward import run_reward
     from danlu.alignment.reward_scorer import RewardScorer
 
-    rankings, heldout = this.all_rankings("train"), this.all_rankings("heldout")
+    rankings, heldout = (together(this.all_rankings(side)) for side in ("train", "heldout"))
     shown = read_material(this.run.demonstrations).demonstrations[:_SHOWN]
     reward = _on_this_machine(config.reward, recipe)
     run_reward(this.run.sft / "model", rankings, heldout, shown, reward, out, report)
@@ -194,7 +196,7 @@ def practise(this: Round, config: AlignmentConfig, recipe: Recipe, out: Path, re
         out,
         report,
         gold=gold_judge(chat) if material.instructions is not None else None,
-        mix=Mix(loader, ppo.minibatch_size * ppo.ptx_ratio, context) if ppo.ptx_coef else None,
+        mix=Mix(loader, ppo.ptx_sequences, context) if ppo.ptx_coef else None,
     )
     save_pretrained(model, policy, this.start, out / "model", torch.float32, chat=True)
     return {"kl": result.kl, "score": result.score, "episodes": result.episodes, "stopped_by": result.stopped_by}
