@@ -1,9 +1,12 @@
 """A real server on the loopback with tiny random models: one that was taught to chat, one that was not."""
 
+import os
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 import torch
 import uvicorn
 
@@ -70,6 +74,33 @@ def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model(tmp_path_factory.mktemp("models") / "base", chat=False)
 
 
+POSTGRES = "DANLU_POSTGRES"
+"""Names an empty PostgreSQL database by its URL, for tests that then run on it too."""
+
+
+DATABASES = ("sqlite", "postgresql")
+
+
+@contextmanager
+def database(kind: str) -> Iterator[dict[str, Any]]:
+    """Where a server's tables go: files, or a schema of its own in PostgreSQL (skips where there is none)."""
+    if kind == "sqlite":
+        yield {}
+        return
+    url = os.environ.get(POSTGRES)
+    if not url:
+        pytest.skip(f"{POSTGRES} names no PostgreSQL database")
+    schema = f"test_{uuid.uuid4().hex}"
+    engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1))
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"CREATE SCHEMA {schema}"))
+    place = f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D{schema}"
+    yield {"database": place, "feedback": place}
+    with engine.begin() as connection:
+        connection.execute(sa.text(f"DROP SCHEMA {schema} CASCADE"))
+    engine.dispose()
+
+
 @dataclass
 class Served:
     """A running server."""
@@ -124,13 +155,15 @@ def models_of(*folders: Path) -> ServedModels:
     return find_models(folders, lambda path: path, partial(load_model, device="cpu", precision="fp32"))
 
 
+def serve_models(data: Path, *folders: Path, **more: Any) -> tuple[Served, Any]:
+    """A server of some models with limits that suit tests."""
+    limits = Limits(body_bytes=1 << 20, header_seconds=2, body_seconds=5)
+    return start(ServerConfig(data=data, port=0, runs=data / "runs", limits=limits, **more), models_of(*folders))
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, chat_folder: Path, base_folder: Path) -> Iterator[Served]:
-    data = tmp_path_factory.mktemp("data")
-    config = ServerConfig(
-        data=data, port=0, runs=data / "runs", limits=Limits(body_bytes=1 << 20, header_seconds=2, body_seconds=5)
-    )
-    found, stop = start(config, models_of(chat_folder, base_folder))
+    found, stop = serve_models(tmp_path_factory.mktemp("data"), chat_folder, base_folder)
     yield found
     stop()
 

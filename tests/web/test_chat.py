@@ -2,6 +2,8 @@
 
 import json
 import uuid
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,7 +12,17 @@ import pytest
 from danlu.web.conversations import Conversations
 from danlu.web.database import Database
 
-from .conftest import Served
+from .conftest import DATABASES, Served, database, serve_models
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def served(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, chat_folder: Path, base_folder: Path
+) -> Iterator[Served]:
+    with database(request.param) as places:
+        found, stop = serve_models(tmp_path_factory.mktemp("data"), chat_folder, base_folder, **places)
+        yield found
+        stop()
 
 
 def new_id() -> str:

@@ -20,13 +20,13 @@ from danlu.web.passwords import hash_password, password_matches
 from danlu.web.served import ServedModels
 from danlu.web.sessions import Brake
 
-from .conftest import Served, start
+from .conftest import DATABASES, Served, database, start
 
 PASSWORD = "correct horse 电池"
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+@pytest.fixture(scope="module", params=DATABASES)
+def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server without models, with an administrator and a labeler."""
     data = tmp_path_factory.mktemp("site")
     runs = data / "runs"
@@ -34,11 +34,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     (runs / "one" / "recipe.toml").write_text("seed = 1\n")
     (data / "secret.json").write_text('{"secret": true}')
     limits = Limits(body_bytes=100_000, header_seconds=2, body_seconds=4, login_failures=3)
-    found, stop = start(ServerConfig(data=data, port=0, runs=runs, limits=limits), ServedModels([]))
-    found.services.accounts.add("ada", "admin", PASSWORD)
-    found.services.accounts.add("lin", "labeler", PASSWORD)
-    yield found
-    stop()
+    with database(request.param) as places:
+        found, stop = start(ServerConfig(data=data, port=0, runs=runs, limits=limits, **places), ServedModels([]))
+        found.services.accounts.add("ada", "admin", PASSWORD)
+        found.services.accounts.add("lin", "labeler", PASSWORD)
+        yield found
+        stop()
 
 
 def sign_in(site: Served, name: str) -> httpx.Client:

@@ -22,6 +22,7 @@ from danlu.common.errors import DanluError
 VERSION = 1
 """Of the tables' layout."""
 _BUSY_SECONDS = 60.0
+_CONNECT_SECONDS = 10
 _ADVISORY_LOCK = 0x64616E6C75  # "danlu": held by the one writer of a PostgreSQL database
 _SOME = 500  # rows fetched at once
 
@@ -80,11 +81,15 @@ def connect(place: str | Path) -> Engine:
             text = "postgresql+psycopg://" + text.removeprefix(short)
     if not text.startswith(("sqlite:///", "postgresql+psycopg://")):
         raise DanluError(
-            f"feedback cannot be kept in {text.split('://')[0]}.",
+            f"data cannot be kept in {text.split('://')[0]}.",
             "Give the path of a file (SQLite) or a URL that begins with postgresql://.",
         )
     try:
-        engine = sa.create_engine(text, connect_args={"timeout": _BUSY_SECONDS} if text.startswith("sqlite") else {})
+        if text.startswith("sqlite"):
+            engine = sa.create_engine(text, connect_args={"timeout": _BUSY_SECONDS})
+        else:
+            # A connection that the server closed meanwhile is noticed before it is used, and made again.
+            engine = sa.create_engine(text, connect_args={"connect_timeout": _CONNECT_SECONDS}, pool_pre_ping=True)
     except ModuleNotFoundError as error:
         raise DanluError(
             f"PostgreSQL needs the package {error.name}, which is not installed.",
@@ -127,7 +132,7 @@ class Log:
                 connection.execute(about.insert().values(version=VERSION))
         if version not in (None, VERSION):
             raise DanluError(
-                f"the feedback in {_hidden(place)} has layout {version}, and this danlu knows layout {VERSION}.",
+                f"the feedback in {hidden(place)} has layout {version}, and this danlu knows layout {VERSION}.",
                 "Use the version of danlu that made it.",
             )
 
@@ -138,7 +143,7 @@ class Log:
         except sa.exc.DBAPIError as error:
             reason = str(error.orig).strip().splitlines()[0]
             raise DanluError(
-                f"the feedback in {_hidden(place)} cannot be opened: {reason}.",
+                f"the feedback in {hidden(place)} cannot be opened: {reason}.",
                 "Check that it is a database of danlu, that it can be reached and that you may write it.",
             ) from error
 
@@ -212,7 +217,7 @@ def _event(row: "sa.Row[Any]") -> Event:
     return Event(row.number, row.id, row.time, row.kind, row.annotator, row.task, json.loads(row.body))
 
 
-def _hidden(place: str | Path) -> str:
+def hidden(place: str | Path) -> str:
     """A place for a message, without its password."""
     text = str(place)
     if "://" not in text:

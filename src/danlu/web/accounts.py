@@ -131,8 +131,10 @@ class Accounts:
 
     def check(self, name: str, password: str) -> Account | None:
         """The account of a name and its password; None where they do not belong together."""
-        with self._database.read() as connection:
-            row = connection.execute(sa.select(users).where(users.c.name == name, users.c.is_active)).first()
+        row = None
+        if _NAME.fullmatch(name):
+            with self._database.read() as connection:
+                row = connection.execute(sa.select(users).where(users.c.name == name, users.c.is_active)).first()
         if row is None:
             self._nobody = self._nobody or hash_password(new_secret())
             password_matches(password, self._nobody)  # an unknown name takes as long as a known one
@@ -194,7 +196,8 @@ class Accounts:
 
 def note(connection: Connection, action: str, detail: str, *, actor: str, address: str) -> None:
     """Add to the log of what was done, within a transaction."""
-    values = {"actor": actor[:64], "action": action[:64], "detail": detail[:2000], "address": address[:64]}
+    shown = detail[:2000].replace("\0", "\N{REPLACEMENT CHARACTER}")  # PostgreSQL keeps no NUL
+    values = {"actor": actor[:64], "action": action[:64], "detail": shown, "address": address[:64]}
     connection.execute(audit.insert().values(time=clock.time(), **values))
 
 
@@ -215,7 +218,8 @@ def _check_password(password: str) -> None:
 
 
 def _require(connection: Connection, name: str) -> None:
-    if not connection.execute(sa.select(users.c.name).where(users.c.name == name)).first():
+    known = _NAME.fullmatch(name) and connection.execute(sa.select(users.c.name).where(users.c.name == name)).first()
+    if not known:
         raise DanluError(f"there is no account {name}.", "danlu users list shows the accounts.")
 
 

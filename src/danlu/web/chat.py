@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import sqlalchemy as sa
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,8 +18,10 @@ from danlu.feedback.records import Role
 from danlu.generation.requests import Drawn, Failed
 from danlu.web.asking import Settings, chat_tokens, request_of, text_tokens
 from danlu.web.conversations import Conversations, State, StoredMessage, branch
+from danlu.web.database import reason
 from danlu.web.endpoints import Call, admit, answered, endpoint
 from danlu.web.generating import generate, ready
+from danlu.web.guard import log
 from danlu.web.served import ServedModel
 from danlu.web.streaming import EventStream, event
 
@@ -179,6 +182,12 @@ async def _reply(request: Request) -> Response:
         raise DanluError("this reply was written already.", "Load the page again, or ask for another one.")
     details = {**message.details, "prompt_tokens": len(tokens), "seed": asking.sampling.seed}
 
+    async def keep(text: str, state: State) -> None:
+        try:
+            await run_in_threadpool(services.conversations.write, asked.id, text, state, dict(details))
+        except sa.exc.DBAPIError as error:  # the reader has the text; the next try may go well
+            log.error("a reply was not saved: %s", reason(error))
+
     async def written() -> AsyncIterator[bytes]:
         text, count, began = "", 0, clock.monotonic()
         state: State = "stopped"
@@ -199,7 +208,7 @@ async def _reply(request: Request) -> Response:
                     yield event({"type": "text", "text": piece, "tokens": count})
                     if clock.monotonic() - saved > _SAVE_SECONDS:
                         saved = clock.monotonic()
-                        await run_in_threadpool(services.conversations.write, asked.id, text, "running", details)
+                        await keep(text, "running")
                 details["cached_tokens"] = stream.cached_tokens
             state = "done"
         except DanluError as error:
@@ -210,8 +219,7 @@ async def _reply(request: Request) -> Response:
             details.update(tokens=count, finish=finish, seconds=round(now - began, 3))
             details["first_token_seconds"] = round((first or now) - began, 3)
             # Shielded: closing the stream cancels this task, and what was said until then is kept.
-            saving = run_in_threadpool(services.conversations.write, asked.id, text, state, dict(details))
-            await asyncio.shield(asyncio.ensure_future(saving))
+            await asyncio.shield(asyncio.ensure_future(keep(text, state)))
         if state == "done":
             yield event({"type": "done", **{key: value for key, value in details.items() if key != "settings"}})
 

@@ -172,10 +172,10 @@ class Conversations:
     def write(self, id: str, content: str, state: State, details: Mapping[str, Any]) -> None:
         """What a model has said so far in a message that was begun as `running`."""
         values = {"content": json.dumps(content), "state": state, "details": json.dumps(dict(details))}
+        # Another server of this database that starts meanwhile takes ours for dead (`settle`): we are not.
+        written = messages.update().where(messages.c.id == id, messages.c.state.in_(("running", "stopped")))
         with self._database.write() as connection:
-            connection.execute(
-                messages.update().where(messages.c.id == id, messages.c.state == "running").values(**values)
-            )
+            connection.execute(written.values(**values))
 
     def thumb(self, owner: str, message: str, value: int, id: str) -> tuple[list[StoredMessage], bool]:
         """Note what somebody thinks of a message.

@@ -8,10 +8,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from danlu.common.errors import DanluError
-from danlu.feedback.log import connect
+from danlu.feedback.log import connect, hidden
 
 VERSION = 1
 """Of the tables' layout."""
+
+_ADVISORY_LOCK = 0x64616E6C76  # the feedback's is one less; held by the one writer of a PostgreSQL database
 
 metadata = sa.MetaData()
 _about = sa.Table("web_about", metadata, sa.Column("version", sa.Integer, primary_key=True))
@@ -30,7 +32,7 @@ class Database:
         """
         self.engine = connect(place)
         self._writing = self.engine.execution_options(danlu_writes=True)
-        shown = str(place) if "://" not in str(place) else "the database"  # a URL may hold a password
+        shown = hidden(place)
         try:
             with self.write() as connection:
                 metadata.create_all(connection)
@@ -38,9 +40,9 @@ class Database:
                 if version is None:
                     connection.execute(_about.insert().values(version=VERSION))
         except sa.exc.DBAPIError as error:
-            reason = str(error.orig).strip().splitlines()[0]
             raise DanluError(
-                f"{shown} cannot be opened: {reason}.", "Check that it is danlu's and that you may write it."
+                f"{shown} cannot be opened: {reason(error)}.",
+                "Check that it can be reached, that it is danlu's and that you may write it.",
             ) from error
         if version not in (None, VERSION):
             raise DanluError(
@@ -52,6 +54,9 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """A transaction; all of it is kept or, when the block fails, nothing."""
         with self._writing.begin() as connection:
+            if self.engine.dialect.name == "postgresql":
+                # As in SQLite, one writer at a time: what it read still holds when it writes.
+                connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_ADVISORY_LOCK})"))
             yield connection
 
     @contextmanager
@@ -63,3 +68,9 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def reason(error: sa.exc.DBAPIError) -> str:
+    """Why a database refused, in its own words, on one line."""
+    lines = str(error.orig).strip().splitlines()
+    return lines[0].strip().rstrip(".") if lines else type(error.orig).__name__

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import sqlalchemy as sa
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,6 +14,7 @@ from starlette.routing import Route
 from danlu.common.errors import DanluError
 from danlu.common.strict import from_mapping
 from danlu.web.accounts import Account, Role
+from danlu.web.database import reason
 from danlu.web.guard import Refused, log, parse_json, read_body, same_origin
 from danlu.web.services import Services
 from danlu.web.sessions import Session
@@ -20,6 +22,7 @@ from danlu.web.streaming import Json
 
 T = TypeVar("T")
 READS = ("GET", "HEAD")
+NO_DATABASE = ("the database cannot be reached now.", "Try again in a moment.")
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,11 @@ def answered(answer: Callable[[Request], Any]) -> Callable[[Request], Any]:
             return _error(refusal.status, refusal.cause, refusal.remedy, refusal.headers)
         except DanluError as error:
             return _error(400, error.cause, error.remedy)
+        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+            log.error("%s %s: the database: %s", request.method, request.url.path, reason(error))
+            return _error(503, *NO_DATABASE, {"Retry-After": "2"})
+        except sa.exc.DataError as error:
+            return _error(400, f"the database cannot keep this: {reason(error)}.", "Leave out what is not text.")
         except Exception:  # noqa: BLE001 (the last stop: the browser learns nothing of our insides)
             log.exception("%s %s failed", request.method, request.url.path)
             return _error(500, "something went wrong in the server.", "Its log says what; please report it.")

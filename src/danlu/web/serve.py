@@ -1,6 +1,7 @@
 """Running the server: the socket, the lines that it prints, connections that stall, and an orderly end."""
 
 import asyncio
+import contextlib
 import socket
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from danlu.web.services import Services
 # The engine's thread and the server's share the interpreter; at the usual 5 ms between switches each of a step's many
 # calls into torch can wait so long for the other.
 _SWITCH_SECONDS = 0.0002
+_CONNECTIONS = 65_536
 
 
 def bind(config: ServerConfig) -> socket.socket:
@@ -57,6 +59,7 @@ def serve(services: Services, listening: socket.socket, say: Callable[[str], Non
             f"Make one first: danlu users add NAME --role admin --data {config.data}",
         )
     sys.setswitchinterval(_SWITCH_SECONDS)
+    allow_many_connections()
     app = create_app(services)
     settings = uvicorn.Config(
         app,
@@ -80,6 +83,20 @@ def serve(services: Services, listening: socket.socket, say: Callable[[str], Non
     services.models.told = lambda model: say(_state(model))
     server.run(sockets=[listening])
     say("stopped.")
+
+
+def allow_many_connections() -> None:
+    """Have this process hold as many open files as the system lets it: each connection is one, and usually 1,024 are
+    allowed that could be more."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _CONNECTIONS if most == resource.RLIM_INFINITY else min(most, _CONNECTIONS)
+    with contextlib.suppress(ValueError, OSError):
+        if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def addresses(services: Services) -> list[str]:
