@@ -17,13 +17,13 @@ KINDS: tuple[PromptKind, ...] = get_args(PromptKind)
 class PromptsConfig:
     """How many prompts of the toy language each step gets."""
 
-    demonstrations: int = 4000
+    demonstrations: int = 3000
     """Prompts with a demonstration each, for SFT."""
-    comparisons: int = 1000
+    comparisons: int = 1800
     """Prompts whose completions are ranked, for the reward model."""
     ppo: int = 3000
     """Prompts that PPO answers."""
-    held_out: int = 300
+    held_out: int = 200
     """Prompts that only evaluations see."""
     kinds: tuple[PromptKind, ...] = KINDS
     """Kinds of instruction: scene, story, continue, question, list, sum, translate."""
