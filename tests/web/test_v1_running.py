@@ -182,7 +182,7 @@ def process(tmp_path: Path, base_folder: Path) -> Iterator["subprocess.Popen[str
 def test_25_and_26_the_program(process: "subprocess.Popen[str]") -> None:
     """It says what it serves and how it samples, answers while the model loads, and lets answers end after SIGTERM."""
     assert process.stdout is not None
-    lines = []
+    lines: list[str] = []
     while not (lines and "OpenAI-compatible" in lines[-1]):
         lines.append(process.stdout.readline())
         assert lines[-1], lines

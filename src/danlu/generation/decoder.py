@@ -98,7 +98,7 @@ class Decoder:
         self._min_rows = _MIN_ROWS.get(dtype, 1) if self.device.type == "cpu" else 1
         self._state = state_dict
         self._embedding = self._take("model.embed_tokens.weight")
-        self._norm = state_dict["model.norm.weight"].detach().float()
+        self._norm = _own(state_dict["model.norm.weight"])
         self._head = _Linear(self._embedding if config.tie_word_embeddings else self._take("lm_head.weight"))
         self._blocks = [self._pack(f"model.layers.{layer}.") for layer in range(config.num_hidden_layers)]
         del self._state
@@ -120,15 +120,15 @@ class Decoder:
         biases = [f"{attention}{name}_proj.bias" for name in "qkv"]
         norms = {name: self._state[f"{attention}{name}_norm.weight"] for name in "qk" if self.config.qk_norm}
         return _Block(
-            input_norm=self._state[f"{prefix}input_layernorm.weight"].detach().float(),
+            input_norm=_own(self._state[f"{prefix}input_layernorm.weight"]),
             qkv=_Linear(
                 self._take(*(f"{attention}{name}_proj.weight" for name in "qkv")),
                 self._take(*biases) if self.config.attention_bias else None,
             ),
-            q_norm=norms["q"].detach().float() if norms else None,
-            k_norm=norms["k"].detach().float() if norms else None,
+            q_norm=_own(norms["q"]) if norms else None,
+            k_norm=_own(norms["k"]) if norms else None,
             output=_Linear(self._take(f"{attention}o_proj.weight")),
-            middle_norm=self._state[f"{prefix}post_attention_layernorm.weight"].detach().float(),
+            middle_norm=_own(self._state[f"{prefix}post_attention_layernorm.weight"]),
             gate_up=_Linear(self._take(f"{prefix}mlp.gate_proj.weight", f"{prefix}mlp.up_proj.weight")),
             down=_Linear(self._take(f"{prefix}mlp.down_proj.weight")),
         )
@@ -229,6 +229,11 @@ class Decoder:
 
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(shape, dtype=self.dtype, device=self.device)
+
+
+def _own(weight: Tensor) -> Tensor:
+    """A copy in fp32: a view would keep the whole file mapped that the weights were read from."""
+    return weight.detach().to(torch.float32, copy=True)
 
 
 def _groups(prompts: list[list[int]]) -> Iterator[tuple[int, list[int]]]:
