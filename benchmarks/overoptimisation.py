@@ -1,6 +1,6 @@
 """Gao's picture on the toy language: gold against KL for reward models of several sizes and amounts of labels.
 
-    python benchmarks/overoptimisation.py RUN --out DIR [--widths 16 32 64] [--labels 100 400 1600] [--episodes 1536]
+    python benchmarks/overoptimisation.py RUN --out DIR [--widths 16 24 48] [--labels 100 400 1600] [--episodes 1536]
 
 RUN is a finished `danlu run` on the toy language. Its SFT model is the policy of every cell and never changes; the
 reward models begin as models of their own, of each width, all pretrained here on as many of RUN's tokens and taught on
@@ -77,8 +77,9 @@ def start_of(bench: Bench, width: int) -> Path:
     place, run, recipe = bench.out / f"width-{width}", bench.run, bench.recipe
     if not (place / "sft" / "result.json").exists():
         summary = read_tokens_summary(run.tokens)
-        model = shape(width, summary.vocab_size, recipe.training.context)
-        train_target(model, run.tokens, bench.options.tokens, recipe.training, place / "base", bench.report)
+        training = replace(recipe.training, evaluations=1)
+        model = shape(width, summary.vocab_size, training.context)
+        train_target(model, run.tokens, bench.options.tokens, training, place / "base", bench.report)
         sft = replace(bench.config.sft, context=bench.config.context)
         shown = bench.material
         run_sft(place / "base" / "model", shown.demonstrations, shown.validation, sft, place / "sft", bench.report)
@@ -152,6 +153,10 @@ def cell(bench: Bench, width: int, labels: int, rankings: Sequence[Ranking]) -> 
         beta=0.0,
         ptx_coef=0.0,
         episodes=bench.options.episodes,
+        batch_size=64,
+        minibatch_size=16,
+        epochs=2,
+        lr=bench.options.lr,
         guards=GuardConfig(kl_action="off"),
         device=training.device,
         precision=training.precision,
@@ -228,9 +233,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--widths", type=int, nargs="+", default=[16, 32, 64])
+    parser.add_argument("--widths", type=int, nargs="+", default=[16, 24, 48])
     parser.add_argument("--labels", type=int, nargs="+", default=[100, 400, 1600], help="comparisons")
     parser.add_argument("--episodes", type=int, default=1536)
+    parser.add_argument("--lr", type=float, default=2e-3, help="PPO's at the recipe's lr_width: far beyond a good one")
     parser.add_argument("--tokens", type=int, default=500_000, help="pretraining of each reward model's beginning")
     parser.add_argument("--reward-epochs", type=float, default=4.0)
     options = parser.parse_args()

@@ -359,6 +359,14 @@ def test_wrong_sizes_are_refused() -> None:
         GRPOConfig(batch_size=10, minibatch_size=10, group_size=4)
     with pytest.raises(DanluError, match="beta"):
         PPOConfig(beta=-1.0)
+    with pytest.raises(DanluError, match="ptx_ratio"):
+        PPOConfig(ptx_ratio=0.0)
+
+
+def test_pretraining_sequences_can_be_fewer_than_responses() -> None:
+    assert PPOConfig().ptx_sequences == 8 * 64
+    assert PPOConfig(batch_size=32, minibatch_size=16, ptx_ratio=0.25).ptx_sequences == 4
+    assert PPOConfig(batch_size=32, minibatch_size=16, ptx_ratio=0.01).ptx_sequences == 1
 
 
 def test_presets_are_the_papers() -> None:
