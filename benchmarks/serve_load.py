@@ -1,9 +1,10 @@
 """How a served model bears load on the loopback: many streaming clients, slow readers, half-open connections.
 
-    python benchmarks/serve_load.py MODEL [--clients 200] [--seconds 60] [--tokens 64] [--rival COMMAND]
+    python benchmarks/serve_load.py MODEL [--clients 200] [--seconds 60] [--tokens 64] [--rival COMMAND]...
 
 Clients and server share the machine. Each client asks for its own text over and over, sampled with its own seed: any
-answer that differs from its first one is counted as mixed up. The last line is the figures as JSON.
+answer that differs from its first one is counted as mixed up. Answers under way when the time is over are cut, and what
+came of them counts. Memory is that of the server process. The last line is the figures as JSON.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import json
 import os
 import re
 import shlex
+import socket
 import statistics
 import subprocess
 import sys
@@ -33,6 +35,8 @@ class Tally:
     answers: int = 0
     errors: int = 0
     mixed_up: int = 0
+    cut: int = 0
+    """Answers under way when the time was over."""
     waits: list[float] = field(default_factory=list)
     """Times to the first token (seconds)."""
     reference: str | None = None
@@ -84,6 +88,10 @@ async def ask(target: Target, number: int, tally: Tally, pause: float = 0.0) -> 
                 finished = finished or choice.get("finish_reason") is not None
             if pause:
                 await asyncio.sleep(pause)
+    except asyncio.CancelledError:
+        tally.cut += 1
+        tally.tokens += len(texts)
+        raise
     finally:
         writer.close()
     if b" 200 " not in status or not finished:
@@ -98,20 +106,25 @@ async def ask(target: Target, number: int, tally: Tally, pause: float = 0.0) -> 
 
 
 async def load(target: Target, clients: int, seconds: float) -> tuple[list[Tally], float]:
-    """Have clients ask for a while; what they saw, and how long it took until the last had its answer."""
+    """Have clients ask for a while; what they saw, and how long it took."""
     began = time.perf_counter()
+    tallies = [Tally() for _ in range(clients)]
 
-    async def one(number: int) -> Tally:
-        tally = Tally()
-        while time.perf_counter() - began < seconds:
+    async def one(number: int) -> None:
+        while True:
             try:
-                await ask(target, number, tally)
+                await ask(target, number, tallies[number])
             except (OSError, ValueError):
-                tally.errors += 1
-        return tally
+                tallies[number].errors += 1
+                await asyncio.sleep(0.1)
 
-    tallies = await asyncio.gather(*(one(number) for number in range(clients)))
-    return list(tallies), time.perf_counter() - began
+    tasks = [asyncio.create_task(one(number)) for number in range(clients)]
+    await asyncio.sleep(seconds)
+    took = time.perf_counter() - began
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return tallies, took
 
 
 def figures(tallies: list[Tally], seconds: float) -> dict[str, Any]:
@@ -123,11 +136,13 @@ def figures(tallies: list[Tally], seconds: float) -> dict[str, Any]:
         "clients": len(tallies),
         "seconds": round(seconds, 2),
         "answers": sum(tally.answers for tally in tallies),
+        "cut": sum(tally.cut for tally in tallies),
         "errors": sum(tally.errors for tally in tallies),
         "mixed_up": sum(tally.mixed_up for tally in tallies),
         "tokens_per_second": round(sum(tokens) / seconds, 1),
         "first_token_median": round(statistics.median(waits), 4) if waits else None,
         "first_token_p99": round(waits[int(0.99 * (len(waits) - 1))], 4) if waits else None,
+        "tokens_least_and_most": [min(tokens), max(tokens)],
         "fairness": round(sum(tokens) ** 2 / (len(tokens) * squares), 4) if squares else None,
     }
 
@@ -150,7 +165,7 @@ async def disturbed(target: Target, seconds: float, half_open: int, slow: int) -
 
 @contextmanager
 def danlu(model: str, data: str) -> Iterator[tuple["subprocess.Popen[str]", int, float]]:
-    """Our server as a process; its port, and how long it took to answer."""
+    """Our server as a process; its port, and how long it took until a page came."""
     command = [sys.executable, "-m", "danlu.cli.main", "serve", model, "--port", "0", "--data", data]
     began = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -162,6 +177,8 @@ def danlu(model: str, data: str) -> Iterator[tuple["subprocess.Popen[str]", int,
                     break
             else:
                 raise SystemExit("danlu serve did not start.")
+            with urllib.request.urlopen(f"http://127.0.0.1:{found[1]}/login") as answer:
+                answer.read()
             answering = time.perf_counter() - began
             wait_for(int(found[1]))
             yield process, int(found[1]), answering
@@ -183,13 +200,20 @@ def wait_for(port: int, path: str = "/health", seconds: float = 120) -> None:
     raise SystemExit(f"nothing answers at port {port}.")
 
 
-def process_figures(pid: int) -> tuple[float, float]:
-    """Resident memory (MB) and processor time so far (seconds), from /proc."""
-    with open(f"/proc/{pid}/status") as file:
-        memory = next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1024
+def memory_mb(pid: int) -> dict[str, int]:
+    """Memory of a process: resident, with shared pages divided among those who share them (proportional), and what
+    is its own alone and cannot be read from a file again (anonymous)."""
+    with open(f"/proc/{pid}/smaps_rollup") as file:
+        sizes = {line.split()[0]: int(line.split()[1]) for line in file if line.endswith("kB\n")}
+    names = {"resident": "Rss:", "proportional": "Pss:", "anonymous": "Anonymous:"}
+    return {name: round(sizes[key] / 1024) for name, key in names.items()}
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of a process so far."""
     with open(f"/proc/{pid}/stat") as file:
         fields = file.read().rpartition(")")[2].split()
-    return memory, (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
@@ -201,7 +225,9 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--half-open", type=int, default=1000)
     parser.add_argument("--slow", type=int, default=10)
-    parser.add_argument("--rival", help="a command of another server; {port} is where it must listen")
+    parser.add_argument(
+        "--rival", action="append", default=[], help="a command of another server; {port} is where it must listen"
+    )
     parser.add_argument("--rival-model", help="what the rival calls the model")
     options = parser.parse_args()
     found: dict[str, Any] = {}
@@ -211,39 +237,44 @@ def main() -> None:
         found["answers_after_seconds"] = round(answering, 2)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models") as answer:
             name = json.load(answer)["data"][0]["id"]
-        memory, used = process_figures(process.pid)
-        time.sleep(3)
-        found["memory_mb_loaded"] = round(memory)
-        found["idle_cpu_percent"] = round(100 * (process_figures(process.pid)[1] - used) / 3, 2)
+        found["memory_mb_loaded"], used = memory_mb(process.pid), cpu_seconds(process.pid)
+        time.sleep(10)
+        found["idle_cpu_percent"] = round(100 * (cpu_seconds(process.pid) - used) / 10, 2)
         target = Target(port, "/v1/completions", {**body, "model": name, "ignore_eos": True})
         asyncio.run(load(target, 1, 1))  # warm
         found["one"] = figures(*asyncio.run(load(target, 1, options.seconds / 4)))
+        used = cpu_seconds(process.pid)
         found["many"] = figures(*asyncio.run(load(target, options.clients, options.seconds)))
+        found["many_cpu_seconds"] = round(cpu_seconds(process.pid) - used, 1)
         found["ratio"] = round(found["many"]["tokens_per_second"] / found["one"]["tokens_per_second"], 2)
         found["one_disturbed"] = asyncio.run(disturbed(target, options.seconds / 4, options.half_open, options.slow))
-        found["memory_mb_after"] = round(process_figures(process.pid)[0])
+        found["memory_mb_after"] = memory_mb(process.pid)
         chat = Target(port, "/v1/chat/completions", {**body, "model": name})
         if options.rival:
+            found["one_chat"] = figures(*asyncio.run(load(chat, 1, options.seconds / 4)))
             found["many_chat"] = figures(*asyncio.run(load(chat, options.clients, options.seconds)))
-    if options.rival:
-        found["rival"] = rival(options, body)
+    for command in options.rival:
+        found[command] = there = rival(command, options, body)
+        many = there["many"]["tokens_per_second"]
+        there["ours_to_theirs"] = round(found["many_chat"]["tokens_per_second"] / many, 2) if many else None
     print(json.dumps(found))
 
 
-def rival(options: argparse.Namespace, body: dict[str, Any]) -> dict[str, Any]:
+def rival(rival_command: str, options: argparse.Namespace, body: dict[str, Any]) -> dict[str, Any]:
     """The same load on another server."""
-    port = 18_765
-    command = shlex.split(options.rival.format(port=port))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = shlex.split(rival_command.format(port=port))
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             wait_for(port, "/v1/models")
             model = options.rival_model or options.model
             target = Target(port, "/v1/chat/completions", {**body, "model": model})
-            asyncio.run(load(target, 1, 1))
+            asyncio.run(load(target, 1, max(5, options.seconds / 6)))  # warm: it may load the model now
             one = figures(*asyncio.run(load(target, 1, options.seconds / 4)))
             return {"one": one, "many": figures(*asyncio.run(load(target, options.clients, options.seconds)))}
         finally:
-            process.terminate()
+            process.kill()
 
 
 if __name__ == "__main__":

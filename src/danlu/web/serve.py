@@ -21,10 +21,11 @@ from danlu.web.services import Services
 # calls into torch can wait so long for the other.
 _SWITCH_SECONDS = 0.0002
 _CONNECTIONS = 65_536
+_BACKLOG = 2048
 
 
 def bind(config: ServerConfig) -> socket.socket:
-    """The listening socket.
+    """The socket, listening.
 
     Raises:
         DanluError: the port is taken or the address is not this machine's.
@@ -34,6 +35,7 @@ def bind(config: ServerConfig) -> socket.socket:
     try:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind((config.host, config.port))
+        server.listen(_BACKLOG)  # at once: whoever opens the printed link waits for the server, and is not refused
     except OSError as error:
         server.close()
         raise DanluError(
@@ -70,7 +72,7 @@ def serve(services: Services, listening: socket.socket, say: Callable[[str], Non
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=int(config.limits.drain_seconds),
-        backlog=2048,
+        backlog=_BACKLOG,
     )
     server = _Server(settings, services)
     for model in services.models:
