@@ -23,7 +23,7 @@ _TRAINING = TrainingConfig(context=64)
 _TOKENS = TokensSummary(1024, "", 5_000_000, 100, 15_000_000, 100_000, 10, 300_000)
 
 
-def _rehearse(model: ModelConfig, batch: int) -> Rehearsal:
+def _rehearse(model: ModelConfig, batch: int, threads: int | None) -> Rehearsal:
     return Rehearsal(batch * model.flops_per_token(64) / _RATE, 0.01, 3, 500_000_000 + model.hidden_size, 0.25)
 
 
@@ -58,12 +58,28 @@ def test_memory_is_the_most_that_any_rehearsal_held(plan: RunPlan) -> None:
     assert plan.memory_bytes_low < plan.memory_bytes < plan.memory_bytes_high
 
 
+def test_rungs_side_by_side_take_less_time_but_no_less_training(plan: RunPlan, ladder: LadderPlan) -> None:
+    asked = []
+
+    def rehearse(model: ModelConfig, batch: int, threads: int | None) -> Rehearsal:
+        asked.append(threads)
+        return _rehearse(model, batch, threads)
+
+    two = plan_run(ladder, _TOKENS, _TRAINING, _SPEED, rehearse, at_once=2, threads=1)
+    assert set(asked[:-1]) == {1}
+    assert asked[-1] is None  # the target has the machine to itself
+    assert two.ladder_seconds == plan.ladder_seconds
+    whole = [each.seconds + each.evaluation_seconds + each.checkpoint_seconds for each in plan.trainings]
+    saved = plan.wall_seconds - two.wall_seconds
+    assert sum(whole[:-1]) / 2 - max(whole[:-1]) <= saved <= sum(whole[:-1]) / 2
+
+
 def test_a_shape_that_is_run_twice_is_rehearsed_once(ladder: LadderPlan) -> None:
     seen: list[tuple[ModelConfig, int]] = []
 
-    def rehearse(model: ModelConfig, batch: int) -> Rehearsal:
+    def rehearse(model: ModelConfig, batch: int, threads: int | None) -> Rehearsal:
         seen.append((model, batch))
-        return _rehearse(model, batch)
+        return _rehearse(model, batch, threads)
 
     twice = replace(ladder, rungs=(*ladder.rungs, replace(ladder.rungs[0], name="again", seed=1)))
     plan_run(twice, _TOKENS, _TRAINING, _SPEED, rehearse)

@@ -185,7 +185,20 @@ def make_forecast(ladder: list[dict[str, Any]]) -> dict[str, Any]:
         "speed": {"seconds_per_token": 1.1e-6, "seconds_per_flop": 2.1e-12, "spread": 0.12},
         "method": "L = E + k C^-g with C = 6 N D, fitted to 14 points of 5 sizes.",
         "noise": 0.0031,
-        "backtest": {"params": 917_504, "forecast": 1.2151, "low": 1.2, "high": 1.2307, "measured": 1.2124},
+        "drift": {
+            "rate": 0.0081,
+            "freedom": 3.0,
+            "tests": [
+                {
+                    "rung": "w128",
+                    "params": 917_504,
+                    "tokens": 9_000_000,
+                    "forecast": 1.2151,
+                    "measured": 1.2124,
+                    "beyond": 0.9,
+                }
+            ],
+        },
         "repetition": None,
         "points": ladder,
         "extrapolation": {"C": flops / max(point["flops"] for point in ladder), "N": 2.79, "D_over_N": 1.54},

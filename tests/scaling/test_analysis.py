@@ -12,7 +12,7 @@ from danlu.cli.main import main
 from danlu.common.errors import DanluError
 from danlu.scaling.decisions import allocate, cheapest, worth_of_passes
 from danlu.scaling.laws import FRONTIER, SIGMOID, SURFACE
-from danlu.scaling.points import append_point
+from danlu.scaling.points import write_points
 from danlu.scaling.table import table_of
 
 TRUTH = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
@@ -238,8 +238,7 @@ def test_fit_never_imports_torch(tmp_path):
 
 
 def test_a_ladders_points_are_one_more_table(ladder, tmp_path):
-    for point in ladder(noise=0.002):
-        append_point(tmp_path / "points.jsonl", point)
+    write_points(tmp_path / "points.jsonl", ladder(noise=0.002))
     found = danlu.scaling.fit(tmp_path / "points.jsonl", refits=20)
     taken = {role: each.column for role, each in found.rows.taken.items()}
     assert (taken["N"], taken["D"], taken["C"], taken["run"]) == ("params", "tokens", "flops", "rung")

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from danlu.common.errors import DanluError
@@ -46,6 +47,26 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says(ladder):
         forecast = make_forecast(fit_points(ladder(0.004, seed), CONFIG), run, CONFIG, context=128)
         held += forecast.low <= truth(run) <= forecast.high
     assert held >= 19  # 90% of 24 is 21.6; fewer than 19 has a probability of 2%
+
+
+def test_runs_in_a_transient_make_a_wide_interval_that_says_why(ladder):
+    """As short runs do, these stand above the law by a part that fades with tokens and that no law knows."""
+
+    def above(tokens: float) -> float:
+        return 1.5 * float(np.exp(-tokens / 3e6))
+
+    run = target()
+    points = [replace(point, loss=point.loss + above(point.tokens)) for point in ladder()]
+    calm, restless = (make_forecast(fit_points(p, CONFIG), run, CONFIG, context=128) for p in (ladder(), points))
+    assert calm.drift.rate < CONFIG.drift  # its tests came out well
+    assert restless.drift.rate > 1.6 * CONFIG.drift
+    assert any("no law holds yet" in warning for warning in restless.warnings)
+    assert not any("no law holds yet" in warning for warning in calm.warnings)
+    assert restless.high - restless.low > 2 * (calm.high - calm.low)
+    measured = truth(run) + above(run.tokens)
+    assert restless.low < measured < restless.high
+    last = restless.drift.tests[-1]
+    assert last.measured == max(points, key=lambda point: point.params * point.tokens).loss
 
 
 def test_sealed_before_and_judged_after(ladder, tmp_path):

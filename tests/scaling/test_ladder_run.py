@@ -18,6 +18,10 @@ from danlu.training.config import TrainingConfig
 CONFIG = TrainingConfig(context=16, micro_batch_tokens=256, precision="fp32", device="cpu")
 
 
+def evaluator():
+    return lambda model: (1.0, 0.1)
+
+
 def rung(width: int, seed: int) -> Rung:
     model = shape(width, 64, 16)
     horizons = (256 * 6, 256 * 12)
@@ -35,10 +39,7 @@ def test_points_resume_and_seeds(tmp_path, monkeypatch):
     plan = LadderPlan(1e12, 1e12, 16, 64, 20.0, 0.4, None, 4.0, rungs, sum(r.flops for r in rungs), ())
     out, quiet = tmp_path / "ladder", Progress(terminal=False)
 
-    def evaluate(model):
-        return 1.0, 0.1
-
-    points = run_ladder(plan, tokens, CONFIG, out, quiet, evaluate)
+    points = run_ladder(plan, tokens, CONFIG, out, quiet, evaluator)
     assert [(p.rung, p.tokens) for p in points] == [(r.name, h) for r in rungs for h in r.horizons]
     assert [p.seed for p in points] == [0, 0, 1, 1]
     assert not list(out.glob("*/*/checkpoints"))
@@ -49,7 +50,7 @@ def test_points_resume_and_seeds(tmp_path, monkeypatch):
     trained = []
     original = module.pretrain
     monkeypatch.setattr(module, "pretrain", lambda *a, **k: trained.append(k["label"]) or original(*a, **k))
-    assert [p.rung for p in run_ladder(plan, tokens, CONFIG, out, quiet, evaluate)] == [p.rung for p in points]
+    assert [p.rung for p in run_ladder(plan, tokens, CONFIG, out, quiet, evaluator)] == [p.rung for p in points]
     assert len(trained) == 2
     assert all(label.startswith("w24-1") for label in trained)
 
@@ -59,18 +60,18 @@ def test_a_rung_that_fails_is_noted_and_left_out(tmp_path, monkeypatch):
     plan = LadderPlan(1e12, 1e12, 16, 64, 20.0, 0.4, None, 4.0, rungs, sum(r.flops for r in rungs), ())
     asked = []
 
-    def train(one, *arguments):
-        asked.append(one.name)
-        if one.name == "w24-1":
+    def train(job, report):
+        asked.append(job.name)
+        if job.name == "w24-1":
             raise DanluError("step 3: the loss is nan.", "Lower the learning rate.")
-        return [point(one, horizon) for horizon in one.horizons]
+        return tuple(point(job.rung, horizon) for horizon in job.rung.horizons)
 
-    monkeypatch.setattr(module, "_run_rung", train)
+    monkeypatch.setattr(module.RungJob, "__call__", train)
     quiet = Progress(terminal=False)
-    points = run_ladder(plan, tmp_path, CONFIG, tmp_path, quiet, lambda model: (1.0, 0.1))
+    points = run_ladder(plan, tmp_path, CONFIG, tmp_path, quiet, evaluator)
     assert {p.rung for p in points} == {"w24-0", "w32-0"}
     assert json.loads((tmp_path / "w24-1/failed.json").read_text())["cause"] == "step 3: the loss is nan."
-    run_ladder(plan, tmp_path, CONFIG, tmp_path, quiet, lambda model: (1.0, 0.1))
+    run_ladder(plan, tmp_path, CONFIG, tmp_path, quiet, evaluator)
     assert asked == ["w24-0", "w24-1", "w32-0"]  # what failed is not tried again, what is done not repeated
 
 
@@ -82,10 +83,10 @@ def test_the_sweep_multiplies_both_rates(tmp_path, monkeypatch):
         raise DanluError("enough.", "")
 
     monkeypatch.setattr(module, "pretrain", train)
-    one = rung(32, 0)
+    one, quiet = rung(32, 0), Progress(terminal=False)
     for factor in (1.0, 2.0):
         with pytest.raises(DanluError, match="enough"):
-            module._run_rung(replace(one, lr_factor=factor), tmp_path, CONFIG, tmp_path, Progress(terminal=False), None)
+            module.RungJob(replace(one, lr_factor=factor), tmp_path, CONFIG, tmp_path, evaluator)(quiet)
     assert used == [(None, None, 1), (0.04, 2 * 0.64 / 32, 1)]
 
 

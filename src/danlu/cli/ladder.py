@@ -43,7 +43,7 @@ def main(words: list[str]) -> None:
     settings = {
         "tokens": sha256_file(arguments.tokens / "train" / "index.json"),
         "budget": arguments.budget,
-        "ladder": arguments.ladder,
+        "ladder": deciding(arguments.ladder),
         "training": deciding(training),
     }
     with continue_folder(out, "ladder", settings):

@@ -90,8 +90,8 @@ def format_seconds(seconds: float) -> str:
 def format_count(number: float) -> str:
     """A count for a person, three digits: `786k`, `1.23M`, `70.6B`, `9.1e13` from 1e15 on."""
     for scale, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if abs(number) >= scale:
-            if number >= 1e15:
+        if abs(number) >= 0.9995 * scale:  # from where three digits round up to it
+            if number >= 0.9995e15:
                 return f"{number:.3g}"
             return f"{number / scale:.3g}{letter}"
     return f"{number:.4g}"

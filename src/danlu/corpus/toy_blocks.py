@@ -1,15 +1,13 @@
 """The toy language made on all processors at once, in the same order on any number of them."""
 
 import multiprocessing
-import os
-import signal
-import threading
 from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import count
 
 from danlu.common.errors import DanluError
+from danlu.common.worker import begin_worker
 from danlu.corpus.records import Block, Blocks, prepare, up_to
 from danlu.corpus.toy.config import ToyConfig
 from danlu.corpus.toy.language import documents
@@ -46,7 +44,7 @@ def _one_process(config: ToyConfig, limits: tuple[int, int]) -> Blocks:
 
 def _many_processes(config: ToyConfig, limits: tuple[int, int], workers: int) -> Blocks:
     # "spawn": a process that holds threads (torch's, tokenizers') cannot be forked safely.
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start_worker)
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=begin_worker)
     starts = count(0, _BLOCK_DOCUMENTS)
     pending: deque[Future[Block]] = deque()
     try:
@@ -60,17 +58,3 @@ def _many_processes(config: ToyConfig, limits: tuple[int, int], workers: int) ->
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """Leave signals to the parent, and end when it is killed: an idle worker of a pool would wait for ever."""
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(stop, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def follow() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()

@@ -133,10 +133,13 @@ def write_recipe(recipe: Recipe, path: Path) -> None:
     write_atomic(path, dump_toml(to_mapping(replace(recipe, out=None)), header))
 
 
-def deciding(training: TrainingConfig) -> dict[str, Any]:
-    """The settings of a training that decide what comes out, without those that only say when it is saved."""
-    settings: dict[str, Any] = to_mapping(training)
-    return {key: value for key, value in settings.items() if key not in ("checkpoint_seconds", "keep_checkpoints")}
+_INDIFFERENT = ("checkpoint_seconds", "keep_checkpoints", "executor", "workers")
+
+
+def deciding(settings: TrainingConfig | LadderConfig) -> dict[str, Any]:
+    """The settings that decide what comes out, without those that only say when it is saved and where it is made."""
+    everything: dict[str, Any] = to_mapping(settings)
+    return {key: value for key, value in everything.items() if key not in _INDIFFERENT}
 
 
 def differences(before: Any, now: Any, where: str = "") -> list[tuple[str, Any, Any]]:

@@ -1,7 +1,8 @@
 """The plan of a run: what its trainings will take on this machine, from a few real steps of each, before any starts."""
 
+import heapq
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,10 +74,12 @@ class RunPlan:
     """Best measured rate of matrix products in the training arithmetic (FLOP/s)."""
     trainings: tuple[PlannedTraining, ...]
     """The rungs, small first, and the target last."""
+    at_once: int
+    """Rungs that run at the same time."""
     ladder_seconds: float
     ladder_seconds_low: float
     ladder_seconds_high: float
-    """In the ladder's training steps (seconds)."""
+    """In the ladder's training steps, those of rungs that run at the same time added up (seconds)."""
     target_seconds: float
     target_seconds_low: float
     target_seconds_high: float
@@ -84,7 +87,7 @@ class RunPlan:
     wall_seconds: float
     wall_seconds_low: float
     wall_seconds_high: float
-    """Both trainings with their evaluations and checkpoints (seconds)."""
+    """Both trainings from beginning to end, with their evaluations and checkpoints (seconds)."""
     memory_bytes: float
     memory_bytes_low: float
     memory_bytes_high: float
@@ -98,12 +101,19 @@ class RunPlan:
         return self.trainings[-1]
 
 
-Rehearse = Callable[[ModelConfig, int], "Rehearsal"]
-"""From a shape and its tokens a step to what a step takes here."""
+Rehearse = Callable[[ModelConfig, int, int | None], "Rehearsal"]
+"""From a shape, its tokens a step and its threads (None: all) to what a step takes here."""
 
 
 def plan_run(
-    ladder: LadderPlan, tokens: TokensSummary, training: TrainingConfig, speed: Speed, rehearse: Rehearse
+    ladder: LadderPlan,
+    tokens: TokensSummary,
+    training: TrainingConfig,
+    speed: Speed,
+    rehearse: Rehearse,
+    *,
+    at_once: int = 1,
+    threads: int | None = None,
 ) -> RunPlan:
     """Plan the trainings of a run.
 
@@ -113,12 +123,14 @@ def plan_run(
     Args:
         ladder: the ladder as it will be run.
         speed: this machine's.
+        at_once: rungs that run at the same time.
+        threads: of each of them.
     """
     planned: list[PlannedTraining] = []
     known: dict[tuple[ModelConfig, int], Rehearsal] = {}
     for name, model, batch, amount, lengths in _trainings(ladder, training):
         if (model, batch) not in known:  # seeds of one size share their rehearsal
-            known[model, batch] = rehearse(model, batch)
+            known[model, batch] = rehearse(model, batch, None if name == "target" else threads)
         took = known[model, batch]
         per_token = took.step_seconds / batch
         flops_per_token = model.flops_per_token(ladder.context)
@@ -143,7 +155,8 @@ def plan_run(
         )
     *rungs, target = planned
     small = sum(each.seconds for each in rungs)
-    wall = sum(each.seconds + each.evaluation_seconds + each.checkpoint_seconds for each in planned)
+    whole_times = [each.seconds + each.evaluation_seconds + each.checkpoint_seconds for each in planned]
+    wall = _makespan(whole_times[:-1], at_once) + whole_times[-1]
     wide = math.hypot(SPREAD, _UNSURE_SIZE)
     share = target.seconds / (small + target.seconds)
     whole = math.hypot(SPREAD, _UNSURE_SIZE * share)
@@ -154,6 +167,7 @@ def plan_run(
         precision=speed.precision,
         peak_flops=speed.peak,
         trainings=tuple(planned),
+        at_once=at_once,
         ladder_seconds=small,
         ladder_seconds_low=small * (1 - SPREAD),
         ladder_seconds_high=small * (1 + SPREAD),
@@ -168,6 +182,14 @@ def plan_run(
         memory_bytes_high=memory * (1 + SPREAD),
         elsewhere=elsewhere([(each.model, each.batch_tokens, each.tokens) for each in planned], ladder.context),
     )
+
+
+def _makespan(seconds: Sequence[float], at_once: int) -> float:
+    """When the last of several jobs ends that are begun in order, each as soon as there is room (seconds)."""
+    ends = [0.0] * at_once
+    for each in seconds:
+        heapq.heapreplace(ends, ends[0] + each)
+    return max(ends)
 
 
 def read_run_plan(path: Path) -> RunPlan:
@@ -214,10 +236,12 @@ def _stage_seconds(record: Path) -> float:
 def plan_lines(plan: RunPlan) -> list[str]:
     """The plan for the terminal."""
     target = plan.target
+    together = f" in {plan.at_once} processes" if plan.at_once > 1 else ""
     lines = [
-        f"ladder {format_seconds(plan.ladder_seconds)}, target (about {format_count(target.params)} parameters,"
-        f" {format_count(target.tokens)} tokens) {format_seconds(plan.target_seconds)}, at {target.fraction:.0%} of"
-        f" {format_rate(plan.peak_flops)}; with evaluations and checkpoints {format_seconds(plan.wall_seconds)}"
+        f"ladder {format_seconds(plan.ladder_seconds)}{together}, target (about {format_count(target.params)}"
+        f" parameters, {format_count(target.tokens)} tokens) {format_seconds(plan.target_seconds)}, at"
+        f" {target.fraction:.0%} of {format_rate(plan.peak_flops)}",
+        f"both, with evaluations and checkpoints, {format_seconds(plan.wall_seconds)}"
         f" ({format_seconds(plan.wall_seconds_low)} to {format_seconds(plan.wall_seconds_high)})",
         f"memory {plan.memory_bytes / 1e9:.2f} GB"
         f" ({plan.memory_bytes_low / 1e9:.2f} to {plan.memory_bytes_high / 1e9:.2f})",

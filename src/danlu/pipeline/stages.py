@@ -48,6 +48,7 @@ def _tokens(job: Job) -> Results:
 def _plan(job: Job) -> Results:
     from danlu.pipeline.plan import plan_ladder
     from danlu.pipeline.run_plan import plan_lines, plan_run
+    from danlu.scaling.executor import choose_executor
     from danlu.tokens.build import read_tokens_summary
     from danlu.training.rehearsal import rehearse
 
@@ -55,12 +56,15 @@ def _plan(job: Job) -> Results:
     flops = read_json(folder.budget)["flops"]
     ladder = plan_ladder(flops, folder.tokens, training, job.recipe.ladder)
     speed = measure_speed(training.device, training.precision)
+    executor = choose_executor(job.recipe.ladder, ladder.flops, len(ladder.rungs), speed.device)
     plan = plan_run(
         ladder,
         read_tokens_summary(folder.tokens),
         training,
         speed,
-        lambda model, batch: rehearse(model, batch, training, 1.0, folder.tokens, folder.path),
+        lambda model, batch, threads: rehearse(model, batch, training, 1.0, folder.tokens, folder.path, threads),
+        at_once=executor.at_once,
+        threads=executor.threads,
     )
     write_json(folder.plan, to_mapping(plan))
     for line in plan_lines(plan):
@@ -203,7 +207,7 @@ ROAD: tuple[Stage, ...] = (
         does="what the trainings will take on this machine, from a few real steps of each",
         run=_plan,
         outputs=("plan.json",),
-        settings=lambda recipe: {"training": deciding(recipe.training), "ladder": recipe.ladder},
+        settings=lambda recipe: {"training": deciding(recipe.training), "ladder": deciding(recipe.ladder)},
         needs=("budget", "tokens"),
         writes="file",
     ),
@@ -212,7 +216,7 @@ ROAD: tuple[Stage, ...] = (
         does="small models, each trained to several lengths",
         run=_ladder,
         outputs=("ladder/plan.json", "ladder/points.jsonl"),
-        settings=lambda recipe: {"training": deciding(recipe.training), "ladder": recipe.ladder},
+        settings=lambda recipe: {"training": deciding(recipe.training), "ladder": deciding(recipe.ladder)},
         needs=("budget", "tokens"),
         writes="resumable",
         costly=True,

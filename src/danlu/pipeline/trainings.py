@@ -1,5 +1,6 @@
 """The two trainings of a run, the ladder and the target, with everything they need put together."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +31,10 @@ def train_ladder(
         Stopped: SIGINT or SIGTERM came; a checkpoint was written.
     """
     from danlu.evaluation.heldout import heldout_evaluator
+    from danlu.hardware.device import choose_device
     from danlu.pipeline.forecasting import read_plan
     from danlu.pipeline.plan import plan_ladder
+    from danlu.scaling.executor import choose_executor
     from danlu.scaling.ladder_run import run_ladder
 
     if (out / "plan.json").exists():
@@ -45,7 +48,9 @@ def train_ladder(
         f"{len(plan.rungs)} sizes, {format_count(plan.flops)} FLOPs: {plan.flops / plan.target_flops:.0%} of the"
         f" {format_count(plan.target_flops)} of the target"
     )
-    return run_ladder(plan, tokens, training, out, report, heldout_evaluator(tokens, training.context))
+    executor = choose_executor(ladder, plan.flops, len(plan.rungs), str(choose_device(training.device)))
+    evaluator = partial(heldout_evaluator, tokens, training.context)
+    return run_ladder(plan, tokens, training, out, report, evaluator, executor)
 
 
 def train_target(

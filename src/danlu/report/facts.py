@@ -114,9 +114,10 @@ def data_facts(files: RunFiles) -> tuple[Fact, ...]:
 
 def law_facts(files: RunFiles, scene: Scene) -> tuple[Fact, ...]:
     """The law behind the forecast, its floor beside the truth where that is known, and how it did on the ladder."""
-    forecast, test = files.forecast, files.forecast.record("backtest")
+    forecast = files.forecast
+    tests = forecast.records("drift", "tests")
+    last = tests[-1] if tests else NOTHING
     entropy = None if scene.entropy is None else figures.loss(scene.entropy)
-    told = f"{figures.loss(test.number('forecast'))} ({figures.interval(test.number('low'), test.number('high'))})"
     return _facts(
         "law",
         ("formula", _law_words(forecast.record("law"))),
@@ -125,8 +126,9 @@ def law_facts(files: RunFiles, scene: Scene) -> tuple[Fact, ...]:
         ("frontier", figures.loss(forecast.number("frontier_loss"))),
         ("floor_free", figures.loss(forecast.number("floor_free_loss"))),
         ("noise", figures.percent(forecast.number("noise"), 2)),
-        ("backtest", told if test else None),
-        ("backtest.measured", figures.loss(test.number("measured"))),
+        ("drift", figures.percent(forecast.number("drift", "rate"), 2)),
+        ("backtest", figures.loss(last.number("forecast"))),
+        ("backtest.measured", figures.loss(last.number("measured"))),
         ("method", joined(forecast.remarks("method"))),
         long=("formula",),
         prose=("method",),

@@ -1,6 +1,7 @@
 """Settings of the ladder and of the forecast."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from danlu.common.errors import DanluError
 
@@ -28,6 +29,12 @@ class LadderConfig:
     max_epochs: float = 4.0
     """Most passes over the text; a budget that would need more is not spent. Up to 4 are nearly as good as fresh text
     (Muennighoff et al. 2023); at 14, a model with as many parameters as there are tokens overfits (NOTES.md)."""
+    executor: Literal["auto", "here", "processes", "ray"] = "auto"
+    """Where the rungs run: `here`, one after the other; `processes`, several at once on this machine, one on each core
+    or accelerator; `ray`, on a Ray cluster whose machines see the same files. `auto` is `processes` where that is
+    quicker."""
+    workers: int | None = None
+    """Rungs at once with `processes` (by default one for each core or accelerator); cores of each with `ray`."""
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1 / 3:
@@ -41,6 +48,8 @@ class LadderConfig:
                 f"ladder.swept_sizes is {self.swept_sizes} and ladder.seeds is {self.seeds}.",
                 "Give swept_sizes from 0 to 2 and seeds from 1 on.",
             )
+        if self.workers is not None and self.workers < 1:
+            raise DanluError(f"ladder.workers is {self.workers}.", "Give 1 or more, or leave it out.")
         if self.tokens_per_parameter <= 0 or self.max_epochs < 1 or self.min_steps < 1:
             raise DanluError(
                 "ladder.tokens_per_parameter must be above 0, max_epochs and min_steps at least 1.",
@@ -58,10 +67,9 @@ class ForecastConfig:
     """Where the fit's Huber loss turns from squares to absolute values (natural log of the loss)."""
     seed_noise: float = 3e-3
     """Smallest run-to-run standard deviation to reckon with, as a share of the loss."""
-    drift: float = 0.006
-    """How far a law is reckoned to be off for each e-fold of compute beyond the ladder's largest point (standard
-    deviation, share of the loss), whatever the points say: no law is known to hold, and danlu's own were off by about
-    as much (NOTES.md)."""
+    drift: float = 0.01
+    """How far a law is expected to be off for each e-fold of compute that it is carried beyond its points (standard
+    deviation, share of the loss), before a ladder's own larger runs have been forecast from its smaller ones."""
     emphasis: float = 0.5
     """Power of its compute with which a point counts in the fit: a small model's loss still holds a transient that the
     law does not know, and the target is far from it; 0 counts all alike."""

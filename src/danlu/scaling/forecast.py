@@ -16,13 +16,15 @@ from danlu.scaling.allocation import Target
 from danlu.scaling.config import ForecastConfig
 from danlu.scaling.design import FRESH_EPOCHS
 from danlu.scaling.ladder_fit import Fit, fit_points
-from danlu.scaling.ladder_interval import Backtest, Outlook, backtest, outlook, surfaces_of
+from danlu.scaling.ladder_interval import Drift, Outlook, measure_drift, outlook, surfaces_of
 from danlu.scaling.points import Point
 from danlu.scaling.repetition import HALF_LIFE_RANGE
 from danlu.scaling.speed import SpeedLaw, fit_speed
 from danlu.scaling.surfaces import FORMULA
 
 _BAND_PLACES = 33
+_RESTLESS = 1.6
+"""Times the expected drift from which a ladder's own is spoken of."""
 _FAR = 30.0
 """Times the ladder's compute beyond which published forecasts were seen to fail without a rung on the way."""
 
@@ -126,8 +128,8 @@ class Forecast:
     """Standard deviation of a point about the law (share of the loss)."""
     extrapolation: Extrapolation
     """How far beyond the ladder the target lies."""
-    backtest: Backtest | None
-    """The largest rung as forecast from the smaller ones."""
+    drift: Drift
+    """How the ladder's larger runs came out beside what the smaller ones said of them."""
     repetition: Repetition | None
     """What repeated text does; None where none is repeated."""
     band: tuple[BandPoint, ...]
@@ -175,9 +177,9 @@ def make_forecast(
     here = fit_points(
         fit.points, config, ratio=worth / target.params, entropy=fit.entropy or None, half_life=fit.half_life
     )
-    test = backtest(here, config)
+    drift = measure_drift(here, config)
     places = _places(here, target, worth)
-    seen = outlook(here, places[:, 1], config, test.stretch if test else 1.0)
+    seen = outlook(here, places[:, 1], config, drift)
     repetition = _repetition(here, target, config)
     if repetition:
         seen = _widened(seen, repetition.spread)
@@ -206,17 +208,17 @@ def make_forecast(
         frontier_loss=float(here.frontier.predict(at)),
         floor_free_loss=float(floor_free.predict(at)),
         speed=speed,
-        method=_method(here, config, test),
+        method=_method(here, config, drift),
         noise=here.noise,
         extrapolation=_extrapolation(fit.points, target),
-        backtest=test,
+        drift=drift,
         repetition=repetition,
         band=tuple(
             BandPoint(*(float(x) for x in row))
             for row in zip(places[:, 0], seen.loss, seen.low, seen.high, strict=True)
         ),
         points=fit.points,
-        warnings=(*notes, *here.warnings, *_warnings(fit.points, target, test, repetition)),
+        warnings=(*notes, *here.warnings, *_warnings(fit.points, target, drift, config, repetition)),
         entropy_nats_per_token=entropy,
         created=created or datetime.now(UTC).isoformat(timespec="seconds"),
         hash="",
@@ -325,7 +327,7 @@ def _extrapolation(points: Sequence[Point], target: Target) -> Extrapolation:
     )
 
 
-def _method(fit: Fit, config: ForecastConfig, test: Backtest | None) -> str:
+def _method(fit: Fit, config: ForecastConfig, drift: Drift) -> str:
     sizes = len({point.params for point in fit.points})
     floor, low, high = (float(x) for x in surfaces_of(fit, config, free=True).floors((0.5, 0.05, 0.95)))
     known = f" The constant is the source's entropy, {fit.entropy:.4f}; left open, it" if fit.entropy else " The floor"
@@ -333,15 +335,15 @@ def _method(fit: Fit, config: ForecastConfig, test: Backtest | None) -> str:
         f"The median of all surfaces {FORMULA} that fit {len(fit.points)} points of {sizes} sizes, each weighted by its"
         f" likelihood and the prior on its exponents.{known} comes out at {floor:.3g} ({low:.3g} to {high:.3g})."
         f" Interval: the middle {100 * config.level:.0f}% of them, {100 * fit.noise:.2f}% of noise, and"
-        f" {100 * config.drift:.2g}% for each e-fold of compute beyond the ladder."
+        f" {100 * drift.half_width(config.level):.2g}% for each e-fold of compute beyond the ladder"
     )
-    if test and test.stretch > 1:
-        words += f" Widened {test.stretch:.2f} times, because the backtest fell outside its interval."
-    return words
+    if drift.tests:
+        words += f", from {len(drift.tests)} of its own points forecast from smaller ones"
+    return words + "."
 
 
 def _warnings(
-    points: Sequence[Point], target: Target, test: Backtest | None, repetition: Repetition | None
+    points: Sequence[Point], target: Target, drift: Drift, config: ForecastConfig, repetition: Repetition | None
 ) -> list[str]:
     found = []
     reach = _extrapolation(points, target)
@@ -351,10 +353,13 @@ def _warnings(
         found.append(
             f"The target's {target.tokens / target.params:.3g} tokens a parameter lie outside what the ladder saw."
         )
-    if test and test.stretch > 1:
+    if drift.rate > _RESTLESS * config.drift:
+        worst = max(drift.tests, key=lambda test: test.rate)
         found.append(
-            f"Forecast from the smaller sizes, the largest would have had {test.forecast:.4f} ({test.low:.4f} to"
-            f" {test.high:.4f}) and had {test.measured:.4f}; the interval is {test.stretch:.2f} times as wide for it."
+            f"The ladder's own larger runs came out {100 * drift.rate:.1f}% off for each e-fold of compute when"
+            f" forecast from its smaller ones (most: {worst.rung} at {format_count(worst.tokens)} tokens, forecast"
+            f" {worst.forecast:.4f}, measured {worst.measured:.4f}): no law holds yet for runs this short, and the"
+            " interval is wide for it. A larger budget helps most."
         )
     if repetition:
         worth = "nearly as good as fresh text" if repetition.epochs <= FRESH_EPOCHS else "worth ever less"

@@ -1,13 +1,22 @@
 """The law carried beyond the ladder, with an interval: what all surfaces that the points allow say of it."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from danlu.scaling.config import ForecastConfig
-from danlu.scaling.ladder_fit import FEWEST_POINTS, Fit, emphasis, fit_points, variables
+from danlu.scaling.ladder_fit import Fit, emphasis, variables
 from danlu.scaling.laws import Array
-from danlu.scaling.surfaces import Surfaces, fit_surfaces
+from danlu.scaling.surfaces import NODES, Surfaces, fit_surfaces
+
+_CLEARLY = 1.3
+"""A point is forecast from those that took its compute over this, or less."""
+_FEWEST_TO_TEST = 4
+_LEAST_BEYOND = 0.3
+"""Natural log of a compute ratio; errors nearer than that are noise, and do not count as if carried no distance."""
+_PRIOR_TESTS = 2.0
+_TEST_NODES = 13
 
 
 @dataclass(frozen=True)
@@ -23,30 +32,49 @@ class Outlook:
 
 @dataclass(frozen=True)
 class Backtest:
-    """The forecast of the largest size from the others."""
+    """A point of the ladder as forecast from all that took less compute."""
 
+    rung: str
     params: int
-    """Parameters of the size left out."""
+    tokens: int
+    """The point."""
     forecast: float
-    low: float
-    high: float
-    """Loss with interval (nats per token) at its point nearest the middle ratio."""
     measured: float
-    """Loss it reached (nats per token); several seeds' mean."""
+    """Its loss (nats per token)."""
+    beyond: float
+    """Natural log of its compute over the largest it was forecast from."""
 
     @property
-    def stretch(self) -> float:
-        """How many times as wide the interval must have been to hold what was measured; 1 where it held it."""
-        away = np.log(self.measured / self.forecast)
-        edge = np.log((self.high if away > 0 else self.low) / self.forecast)
-        return max(1.0, float(away / edge))
+    def rate(self) -> float:
+        """How far off the forecast was for each e-fold of compute (share of the loss)."""
+        return abs(math.log(self.measured / self.forecast)) / max(self.beyond, _LEAST_BEYOND)
 
 
-def surfaces_of(fit: Fit, config: ForecastConfig, *, free: bool = False) -> Surfaces:
+@dataclass(frozen=True)
+class Drift:
+    """How far off a law is reckoned to be for each e-fold of compute that it is carried beyond its points."""
+
+    rate: float
+    """Scale of the error (share of the loss)."""
+    freedom: float
+    """Degrees of freedom of the t distribution that the error is taken to have: the fewer tests, the longer its
+    tails."""
+    tests: tuple[Backtest, ...]
+    """What it rests on beside `config.drift`; the largest compute last."""
+
+    def half_width(self, level: float) -> float:
+        """Half the width of the central interval of that probability, for one e-fold (share of the loss)."""
+        from scipy.stats import t
+
+        return self.rate * float(t.ppf((1 + level) / 2, self.freedom))
+
+
+def surfaces_of(fit: Fit, config: ForecastConfig, *, free: bool = False, nodes: int = NODES) -> Surfaces:
     """The surfaces that the fit's points allow.
 
     Args:
         free: leave the constant open even where the source's entropy is known.
+        nodes: of the grid over each exponent.
     """
     values = variables(fit.points, fit.half_life)
     losses = np.array([point.loss for point in fit.points])
@@ -57,17 +85,15 @@ def surfaces_of(fit: Fit, config: ForecastConfig, *, free: bool = False) -> Surf
         emphasis(values, config),
         seed_noise=config.seed_noise,
         entropy=fit.entropy if fit.entropy > 0 and not free else None,
+        nodes=nodes,
     )
 
 
-def outlook(fit: Fit, compute: Array, config: ForecastConfig, stretch: float = 1.0) -> Outlook:
+def outlook(fit: Fit, compute: Array, config: ForecastConfig, drift: Drift) -> Outlook:
     """The loss at `compute` (6 N D, FLOPs) and the fit's tokens a parameter, with an interval.
 
     The loss is the median of the surfaces. The interval holds the middle `config.level` of them, the noise of
-    the points and of the target's own run, and what `config.drift` says of laws carried so far, as independent errors.
-
-    Args:
-        stretch: factor on the interval's width, from a backtest.
+    the points and of the target's own run, and the drift of laws carried so far, as independent errors.
     """
     surfaces = surfaces_of(fit, config)
     params = np.sqrt(compute / 6.0 / fit.ratio)
@@ -75,35 +101,35 @@ def outlook(fit: Fit, compute: Array, config: ForecastConfig, stretch: float = 1
     low, loss, high = np.log(surfaces.quantiles(params, params * fit.ratio, (tail, 0.5, 1 - tail)))
     beyond = np.maximum(np.log(compute / variables(fit.points, fit.half_life)["C"].max()), 0.0)
     alone = max(surfaces.noise, config.seed_noise, _sampling_error(fit))
-    within = np.hypot(alone, surfaces.spread(params, params * fit.ratio))
-    least = _normal_quantile(1 - tail) * np.hypot(within, config.drift * beyond)
-    low, high = loss - np.hypot(loss - low, least) * stretch, loss + np.hypot(high - loss, least) * stretch
+    within = _normal_quantile(1 - tail) * np.hypot(alone, surfaces.spread(params, params * fit.ratio))
+    least = np.hypot(within, drift.half_width(config.level) * beyond)
+    low, high = loss - np.hypot(loss - low, least), loss + np.hypot(high - loss, least)
     return Outlook(np.exp(loss), np.maximum(np.exp(low), fit.entropy), np.exp(high))
 
 
-def backtest(fit: Fit, config: ForecastConfig) -> Backtest | None:
-    """Forecast the largest size from the smaller ones; None where too few remain."""
-    largest = max(point.params for point in fit.points)
-    rest = [point for point in fit.points if point.params < largest]
-    if len(rest) < FEWEST_POINTS or len({point.params for point in rest}) < 3:
-        return None
-    held = [point for point in fit.points if point.params == largest]
-    worth = variables(held, fit.half_life)
-    places = np.round(np.log(worth["D"] / worth["N"] / fit.ratio), 2)
-    nearest = np.abs(places) == np.abs(places).min()
-    params, tokens = worth["N"][nearest][0], worth["D"][nearest][0]
-    smaller = fit_points(
-        rest, config, ratio=float(tokens / params), entropy=fit.entropy or None, half_life=fit.half_life
-    )
-    seen = outlook(smaller, np.array([6.0 * params * tokens]), config)
-    losses = [point.loss for point, is_near in zip(held, nearest, strict=True) if is_near]
-    return Backtest(
-        params=largest,
-        forecast=float(seen.loss[0]),
-        low=float(seen.low[0]),
-        high=float(seen.high[0]),
-        measured=float(np.mean(losses)),
-    )
+def measure_drift(fit: Fit, config: ForecastConfig) -> Drift:
+    """Forecast each point from those of clearly less compute, as the target is forecast from all of them.
+
+    No law is known to hold beyond its points, least of all in runs so short that their losses still fall from a
+    transient; a ladder whose own larger runs come out otherwise than its smaller ones said cannot promise better for
+    the target. `config.drift` counts as `_PRIOR_TESTS` tests.
+    """
+    values = variables(fit.points, fit.half_life)
+    tests = []
+    for place in np.argsort(values["C"], kind="stable"):
+        point, compute = fit.points[place], values["C"][place]
+        smaller = [p for p, c in zip(fit.points, values["C"], strict=True) if c * _CLEARLY <= compute]
+        if len(smaller) < _FEWEST_TO_TEST or len({p.params for p in smaller}) < 2:
+            continue
+        surfaces = surfaces_of(replace(fit, points=tuple(smaller)), config, nodes=_TEST_NODES)
+        forecast = surfaces.quantiles(values["N"][[place]], values["D"][[place]], (0.5,))[0, 0]
+        before = max(c for c in values["C"] if c * _CLEARLY <= compute)
+        tests.append(
+            Backtest(point.rung, point.params, point.tokens, float(forecast), point.loss, math.log(compute / before))
+        )
+    squares = _PRIOR_TESTS * config.drift**2 + sum(test.rate**2 for test in tests)
+    freedom = _PRIOR_TESTS + len(tests)
+    return Drift(math.sqrt(squares / freedom), freedom, tuple(tests))
 
 
 def _sampling_error(fit: Fit) -> float:

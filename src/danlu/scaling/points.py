@@ -1,6 +1,7 @@
 """The points of a ladder: what each annealed run cost and what loss it reached."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,8 +91,6 @@ def read_points(path: Path) -> list[Point]:
     return points
 
 
-def append_point(path: Path, point: Point) -> None:
-    """Add one point to `points.jsonl`; the file is written whole, so that neither a kill nor a full disk leaves half a
-    line."""
-    before = path.read_bytes() if path.exists() else b""
-    write_atomic(path, before + json.dumps(to_mapping(point)).encode() + b"\n")
+def write_points(path: Path, points: Sequence[Point]) -> None:
+    """Write `points.jsonl`, whole or not at all."""
+    write_atomic(path, b"".join(json.dumps(to_mapping(point)).encode() + b"\n" for point in points))

@@ -19,7 +19,7 @@ FORMULA = "L = E + (A/N^(alpha/k) + B/D^(beta/k))^k"
 _POWERS = (0.35, 0.5, 0.7, 1.0)
 _FLOORS = (0.0, 0.15, 0.3, 0.45, 0.6, 0.7)
 """The constant as a share of the lowest loss seen, where nothing is known of it."""
-_NODES = 31
+NODES = 31
 _REACH = 1.2
 """How far the grid of each exponent goes from its prior's median (natural log)."""
 _ALPHA, _ALPHA_SPREAD = 0.35, 0.25
@@ -103,7 +103,14 @@ class Surfaces:
 
 
 def fit_surfaces(
-    params: Array, tokens: Array, losses: Array, weights: Array, *, seed_noise: float, entropy: float | None = None
+    params: Array,
+    tokens: Array,
+    losses: Array,
+    weights: Array,
+    *,
+    seed_noise: float,
+    entropy: float | None = None,
+    nodes: int = NODES,
 ) -> Surfaces:
     """Weigh the surfaces by a ladder's points.
 
@@ -113,6 +120,7 @@ def fit_surfaces(
         weights: what each point counts (n,).
         seed_noise: expected run-to-run standard deviation (share of the loss).
         entropy: the source's exact entropy (nats per token), which then is the constant; below every loss.
+        nodes: of the grid over each exponent.
     """
     assert entropy is None or entropy < losses.min()
     powers, floors, alphas, betas = (
@@ -120,8 +128,8 @@ def fit_surfaces(
         for axis in np.meshgrid(
             np.array(_POWERS),
             np.array([entropy]) if entropy is not None else np.array(_FLOORS) * losses.min(),
-            _ALPHA * np.exp(np.linspace(-_REACH, _REACH, _NODES)),
-            _BETA * np.exp(np.linspace(-_REACH, _REACH, _NODES)),
+            _ALPHA * np.exp(np.linspace(-_REACH, _REACH, nodes)),
+            _BETA * np.exp(np.linspace(-_REACH, _REACH, nodes)),
             indexing="ij",
         )
     )

@@ -51,6 +51,7 @@ def rehearse(
     seconds: float = 2.0,
     tokens: Path | None = None,
     scratch: Path | None = None,
+    threads: int | None = None,
 ) -> Rehearsal:
     """Train a shape for a moment, as `pretrain` would: which tokens it sees changes nothing about the time, but to
     fetch them takes some.
@@ -60,10 +61,27 @@ def rehearse(
         seconds: how long to time; at least three steps are timed however long they take.
         tokens: folder that `build_tokens` wrote, to draw batches from; random tokens without it.
         scratch: a folder on the disk that checkpoints will go to, to try one; it is removed again.
+        threads: threads to train with, where they are other than this process's.
 
     Raises:
         DanluError: the device cannot be used.
     """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        return _rehearse(model_config, batch_tokens, config, seconds, tokens, scratch)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _rehearse(
+    model_config: ModelConfig,
+    batch_tokens: int,
+    config: TrainingConfig,
+    seconds: float,
+    tokens: Path | None,
+    scratch: Path | None,
+) -> Rehearsal:
     engine = Engine.choose(config, Progress(silent=True))
     hyper = hyperparameters(model_config, _MOST * batch_tokens, replace(config, batch_tokens=batch_tokens))
     sequences = batch_tokens // config.context
