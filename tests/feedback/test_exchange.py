@@ -312,3 +312,22 @@ def test_rows_name_their_place(tmp_path: Path) -> None:
     path = write(tmp_path / "f.jsonl", {"a": 1}, {"a": 2})
     path.write_text(path.read_text().replace("\n", "\n\n"))
     assert [where for where, _ in rows(path)] == [f"{path}, line 1", f"{path}, line 3"]
+
+
+def test_the_annotation_pages_store_is_read_as_a_file_is(tmp_path: Path) -> None:
+    from danlu.feedback.store import Store
+
+    place = tmp_path / "feedback.sqlite"
+    store = Store(place)
+    with pytest.raises(DanluError, match="without feedback so far"):
+        read_feedback(place)
+    ranking = Ranking(prompt_of("What colour is the sky?"), ("Blue.", "Green."), (0, 1), annotator="lin")
+    flagged = Ranking(prompt_of("And the sea?"), ("Blue.", "Green."), (0, 1), flags=("harmful",))
+    store.add_records([ranking, flagged, Demonstration(prompt_of("Say one."), "One.")])
+    store.close()
+    found = read_feedback(place)
+    assert found.rankings == (ranking,)
+    assert [each.response for each in read_feedback(place, wanted="demonstrations").records] == ["One."]
+    assert read_feedback(place, wanted="rankings").summary() == (
+        "1 rows of an annotation page's store: 1 rankings and 0 demonstrations"
+    )

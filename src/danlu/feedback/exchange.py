@@ -46,7 +46,8 @@ class Imported:
 
 
 def read_feedback(path: Path, wanted: Literal["rankings", "demonstrations", "any"] = "any") -> Imported:
-    """Read a file of feedback in any format that is known, by its content.
+    """Read a file of feedback in any format that is known, by its content; the annotation page's store (an SQLite file)
+    is one.
 
     Args:
         wanted: what it must hold some of.
@@ -55,6 +56,8 @@ def read_feedback(path: Path, wanted: Literal["rankings", "demonstrations", "any
         DanluError: the file is unreadable or in no format that can be used (it says which one it looks like and what
             to do), a row is damaged, or nothing that is wanted is in it.
     """
+    if path.is_file() and _is_store(path):
+        return _from_store(path, wanted)
     form: Format | None = None
     records: list[Record] = []
     dropped: Counter[str] = Counter()
@@ -84,6 +87,27 @@ def read_feedback(path: Path, wanted: Literal["rankings", "demonstrations", "any
     imported = Imported(form.name, tuple(records), number, dict(dropped))
     _hold(imported, path, wanted)
     return imported
+
+
+def _is_store(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(16) == b"SQLite format 3\0"
+
+
+def _from_store(path: Path, wanted: Literal["rankings", "demonstrations", "any"]) -> Imported:
+    """What stands in a store, without what somebody flagged, hidden repeats and test questions."""
+    from danlu.feedback.store import Store
+
+    store = Store(path)
+    try:
+        records: list[Record] = [] if wanted == "rankings" else list(store.demonstrations())
+        records += [] if wanted == "demonstrations" else list(store.rankings())
+    finally:
+        store.close()
+    if not records:
+        what = "feedback" if wanted == "any" else wanted
+        raise DanluError(f"{path} is a store without {what} so far.", "Give some at `danlu serve`, at /label.")
+    return Imported("an annotation page's store", tuple(records), len(records), {})
 
 
 def _known(row: Mapping[str, Any], where: str) -> Format:
