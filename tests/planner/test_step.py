@@ -138,6 +138,13 @@ def test_unaligned_heads_are_slow_where_attention_is_not_fused(make_job: MakeJob
     assert 1.15 < many / few < 1.8
 
 
+def test_megatron_is_old_or_tuned_by_chip_and_mindspeed_neither() -> None:
+    assert software_for("Megatron-LM", "NVIDIA", 2020, "fp16").attention == "unfused"
+    assert software_for("Megatron-Core 0.7", "NVIDIA", 2022, "bf16").tuned
+    assert not software_for("MindSpeed-LLM (ModelLink) Mcore", "Huawei", 2023, "bf16").tuned
+    assert not software_for("", "NVIDIA", 2022, "bf16").tuned
+
+
 def test_intervals_widen_with_what_is_unknown(make_job: MakeJob) -> None:
     known = predict(make_job("llama3-8b", "H100"))
     unseen = predict(make_job("llama3-8b", "MI300X"))

@@ -51,7 +51,7 @@ class Coefficients:
     ep_hidden: float = _number(0.25, 0.05, 1.0, "the same where another micro-batch hides it (DualPipe)")
     pp_exposed: float = _number(1.0, 0.1, 4.0, "cost of passing activations between stages over their bare transfer")
     accumulate: float = _number(0.7, 0.1, 3.0, "passes over a micro-batch's gradients to sum them, over the fewest")
-    accumulate_deepspeed: float = _number(2.0, 1.0, 10.0, "the same with DeepSpeed of 2021-22 over others")
+    accumulate_deepspeed: float = _number(2.0, 1.0, 4.0, "the same with DeepSpeed of 2021-22 over others")
     optimizer: float = _number(1.0, 0.5, 6.0, "memory passes of the optimizer over its minimum")
     jitter: float = _number(0.005, 0.0005, 0.05, "share by which a doubling of the domains slows a step")
     fixed: float = _number(0.01, 0.001, 0.2, "seconds a step takes besides (data, norms, logs)")

@@ -34,7 +34,7 @@ class Software:
 
 
 MODERN = Software("modern")
-"""The default: fused attention, overlap, sequence parallelism, as Megatron-Core and MindSpeed do."""
+"""The default: fused attention, overlap, sequence parallelism, without the vendor's own tuning."""
 
 _LEGACY = Software(
     "legacy Megatron",
@@ -44,7 +44,10 @@ _LEGACY = Software(
     sequence_parallel=False,
     fp32_gradients=False,
 )
-_TUNED = r"megatron.?bridge|nemo|mlperf|transformer.?engine|maxtext|optimum|primus|hai-llm|megascale|dualpipe"
+_TUNED = (
+    r"megatron.?bridge|megatron.?core|megatron.?lm|\bmcore|nemo|mlperf|transformer.?engine|maxtext|optimum|primus"
+    r"|hai-llm|megascale|dualpipe"
+)
 _HIDES_EXCHANGE = r"hai-llm|dualpipe"
 _OWN_KERNELS = r"nanochat|mindspeed|megatron"
 
@@ -53,7 +56,7 @@ def software_for(framework: str, vendor: str, released: int, precision: str) -> 
     """The traits of a framework by its printed name; `MODERN` where it says nothing.
 
     Megatron-LM and Megatron-DeepSpeed before FlashAttention are told from later ones by chip and arithmetic: fp16, or
-    chips of 2020 and before.
+    chips of 2020 and before. Later Megatron is its vendor's tuned stack; MindSpeed builds on it and is another's.
 
     Args:
         vendor: the chip's.
@@ -68,7 +71,7 @@ def software_for(framework: str, vendor: str, released: int, precision: str) -> 
         return replace(_LEGACY, name=framework)
     name = framework or "modern"
     later = vendor == "NVIDIA" and released >= 2022
-    if re.search(_TUNED, words):
+    if re.search(_TUNED, words) and "mindspeed" not in words:
         hides = bool(re.search(_HIDES_EXCHANGE, words))
         return Software(name, tuned=True, overlap_ep=hides, fp32_gradients=hides)
     if re.search(r"foundry|mosaic", words):
