@@ -1,8 +1,8 @@
 """How many tokens danlu's recipe needs for the loss that a tuned AdamW with cosine decay reaches.
 
-    python benchmarks/tokens_to_loss.py [--text FOLDER] [--json FILE] [--tokens 3e6] [--seeds 3]
+    python benchmarks/tokens_to_loss.py [--text FOLDER] [--json FILE] [--tokens 3e6] [--seeds 3] [--width 128]
 
-One model (Qwen3's layout, 0.9M parameters with its table), real text (the running interpreter's standard library, and
+One model (Qwen3's layout, 0.9M parameters with its table at width 128), real text (the running interpreter's standard library, and
 every text file in --text). The baseline is AdamW with warm-up and a cosine to a tenth; its learning rate and batch are
 chosen from a grid by their loss on half the tokens, and danlu's from a grid of the same number of trials, at the same
 length. Then, for three seeds: the baseline is trained for all its tokens, and danlu's recipe for growing shares of
@@ -42,7 +42,8 @@ from danlu.training.optimizer import Optimizer
 from danlu.training.pretrain import TokenBatch, next_token_loss
 from danlu.training.schedule import Schedule
 
-CONTEXT, WIDTH, VOCABULARY = 128, 128, 1024
+CONTEXT, VOCABULARY = 128, 1024
+HELDOUT_MEGABYTES = 0.4
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,7 @@ def main() -> None:
     parser.add_argument("--text", type=Path, help="a folder of more text")
     parser.add_argument("--tokens", type=float, default=3e6, help="tokens of the baseline")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--width", type=int, default=128, help="of the model's residual stream")
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
     total = int(arguments.tokens)
@@ -160,9 +162,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work, quiet = Path(folder), Progress(terminal=False)
         data = ("stdlib", *plain_texts(arguments.text, work / "text"))
-        build_corpus(CorpusConfig(data=data), work / "corpus", quiet)
+        build_corpus(CorpusConfig(data=data, heldout_megabytes=HELDOUT_MEGABYTES), work / "corpus", quiet)
         summary = build_tokens(work / "corpus", TokensConfig(vocab_size=VOCABULARY), work / "tokens", quiet)
-        model = shape(WIDTH, summary.vocab_size, CONTEXT)
+        model = shape(arguments.width, summary.vocab_size, CONTEXT)
         names = ", ".join(Path(item).name for item in data)
         print(f"{model.num_parameters() / 1e6:.2f}M parameters, {total / 1e6:g}M tokens of {names}", flush=True)
         dtype = compute_dtype(torch.device("cpu"))

@@ -38,7 +38,7 @@ def test_the_short_spelling_of_the_readme(asked: dict[str, Any]) -> None:
     verb.main(["--data", "a.txt", "b/*.md", "--budget", "10min", "--out", "runs/mine", "--force"])
     recipe = asked["recipe"]
     assert recipe.corpus.data == ("a.txt", "b/*.md")
-    assert recipe.duration.value == 600
+    assert recipe.limits[0].value == 600
     assert asked["folder"].path == Path("runs/mine")
     assert asked["force"]
     verb.main(["--data=a.txt", "--budget=1e14flops"])

@@ -86,7 +86,7 @@ _RECIPES = Path(__file__).parents[2] / "recipes"
 
 @pytest.mark.parametrize("path", sorted(_RECIPES.glob("*.toml")), ids=lambda path: path.stem)
 def test_the_recipes_we_ship_are_valid(path: Path) -> None:
-    assert read_recipe(path).duration.value > 0
+    assert all(limit.value > 0 for limit in read_recipe(path).limits)
 
 
 def test_the_quickstart_recipe_is_the_default() -> None:

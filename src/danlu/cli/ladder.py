@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from danlu.cli.parse import continue_folder, parse
-from danlu.common.duration import Duration, format_count
+from danlu.common.duration import format_count
 from danlu.common.files import sha256_file
 from danlu.common.progress import Progress
 from danlu.pipeline.recipe import DEFAULT_BUDGET, deciding
@@ -24,7 +24,8 @@ class Arguments:
     out: Path
     """The folder to write: plan.json, points.jsonl, one folder a rung."""
     budget: str = DEFAULT_BUDGET
-    """The target's training compute (1e14flops), or the time of ladder and target together on this machine (10min)."""
+    """The target's training compute (1e14flops), or the time of ladder and target together on this machine (10min), or
+    both with a comma between: the tighter one counts."""
     ladder: Annotated[LadderConfig, tyro.conf.arg(name="")] = field(default_factory=LadderConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """How the models are trained."""
@@ -34,7 +35,7 @@ def main(words: list[str]) -> None:
     """Run the verb."""
     arguments = parse(Arguments, words, "ladder")
     from danlu.hardware.speed import measure_speed
-    from danlu.pipeline.budget import EXPECTED_FRACTION, expected_seconds, format_rate, target_flops
+    from danlu.pipeline.budget import EXPECTED_FRACTION, expected_seconds, format_rate, parse_budget, target_flops
     from danlu.pipeline.trainings import train_ladder
     from danlu.tokens.build import read_tokens_summary
 
@@ -48,7 +49,7 @@ def main(words: list[str]) -> None:
     }
     with continue_folder(out, "ladder", settings):
         speed = measure_speed(training.device, training.precision)
-        flops = target_flops(Duration.parse(arguments.budget), arguments.ladder, speed)
+        flops = target_flops(parse_budget(arguments.budget), arguments.ladder, speed)
         share = flops * arguments.ladder.share
         report(
             f"at most {format_count(share)} FLOPs, about {expected_seconds(share, speed)} at {EXPECTED_FRACTION:.0%} of"

@@ -1,6 +1,9 @@
 """The budget in FLOPs, and what it will take on this machine."""
 
+from collections.abc import Sequence
+
 from danlu.common.duration import Duration
+from danlu.common.errors import DanluError
 from danlu.hardware.speed import Speed
 from danlu.scaling.config import LadderConfig
 
@@ -9,19 +12,43 @@ EXPECTED_FRACTION = 0.25
 the quickstart's 5.1e13 FLOPs took 275 s where products ran at 0.9 TFLOP/s (NOTES.md). The stage `plan` measures it."""
 
 
-def target_flops(budget: Duration, ladder: LadderConfig, speed: Speed | None) -> float:
-    """The target's training compute (FLOPs).
+def parse_budget(text: str) -> tuple[Duration, ...]:
+    """The limits of a budget: `1e14flops`, `10min`, or both with a comma between, of which the tighter one counts.
 
-    A budget in FLOPs is that number; the ladder comes on top, at most its share of it. A budget in time is the whole
-    run's: it is turned into FLOPs by this machine's measured speed and shared between the ladder and the target.
+    Raises:
+        DanluError: another unit, or none.
+    """
+    limits = tuple(Duration.parse(part) for part in text.split(","))
+    units = [limit.unit for limit in limits]
+    if len(set(units)) < len(units) or not {"flops", "seconds"}.issuperset(units):
+        raise DanluError(
+            f"the budget is {text}.", "Give it in FLOPs (1e14flops), in time (10min), or both (1e14flops,10min)."
+        )
+    return limits
+
+
+def depends_on_speed(limits: Sequence[Duration]) -> bool:
+    """Whether the budget's FLOPs depend on the machine."""
+    return any(limit.unit == "seconds" for limit in limits)
+
+
+def target_flops(limits: Sequence[Duration], ladder: LadderConfig, speed: Speed | None) -> float:
+    """The target's training compute (FLOPs): the least that a limit allows.
+
+    A limit in FLOPs is that number; the ladder comes on top, at most its share of it. A limit in time is of all
+    pretraining: it is turned into FLOPs by this machine's measured speed and shared between the ladder and the target.
 
     Args:
-        speed: this machine's; needed for a budget in time alone.
+        speed: this machine's; needed for a limit in time alone.
     """
-    if budget.unit == "flops":
-        return budget.value
-    assert speed is not None
-    return budget.value * speed.peak * EXPECTED_FRACTION / (1 + ladder.share)
+    found = []
+    for limit in limits:
+        if limit.unit == "flops":
+            found.append(limit.value)
+        else:
+            assert speed is not None
+            found.append(limit.value * speed.peak * EXPECTED_FRACTION / (1 + ladder.share))
+    return min(found)
 
 
 def expected_seconds(flops: float, speed: Speed) -> Duration:

@@ -13,13 +13,15 @@ from danlu.common.files import write_atomic
 from danlu.common.strict import from_mapping, to_mapping
 from danlu.corpus.config import CorpusConfig
 from danlu.generation.config import SamplingConfig
+from danlu.pipeline.budget import parse_budget
 from danlu.pipeline.toml import dump_toml
 from danlu.scaling.config import ForecastConfig, LadderConfig
 from danlu.tokens.config import TokensConfig
 from danlu.training.config import TrainingConfig
 
-DEFAULT_BUDGET = "4e13flops"
-"""The quickstart's: all of it takes five to six minutes on two cores with bf16 (a machine of about 800 GFLOP/s)."""
+DEFAULT_BUDGET = "4e13flops,5min"
+"""The quickstart's: about what two cores with bf16 (a machine of about 800 GFLOP/s) do in five minutes; a slower
+machine does less of it."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Recipe:
     """Sets every seed below at once (corpus.toy.seed, training.seed, sampling.seed, alignment's)."""
     budget: str = DEFAULT_BUDGET
     """The target's training compute in FLOPs (1e14flops; the ladder takes at most a tenth of it on top), or the time of
-    the whole run on this machine (10min), which is turned into FLOPs once, by its measured speed."""
+    all pretraining on this machine (10min), which is turned into FLOPs once, by its measured speed; or both with a
+    comma between, of which the tighter one counts."""
     corpus: CorpusConfig = field(default_factory=CorpusConfig)
     """Where the text comes from."""
     tokens: TokensConfig = field(default_factory=TokensConfig)
@@ -51,13 +54,12 @@ class Recipe:
     """How the target becomes an assistant."""
 
     def __post_init__(self) -> None:
-        if self.duration.unit not in ("flops", "seconds"):
-            raise DanluError(f"the budget is {self.budget}.", "Give it in FLOPs (1e14flops) or in time (10min).")
+        parse_budget(self.budget)
 
     @property
-    def duration(self) -> Duration:
-        """The budget with its unit."""
-        return Duration.parse(self.budget)
+    def limits(self) -> tuple[Duration, ...]:
+        """The budget's limits."""
+        return parse_budget(self.budget)
 
     @property
     def seeds(self) -> dict[str, int]:

@@ -47,7 +47,7 @@ def run(
 def expectation(recipe: Recipe, folder: RunFolder, work: Mapping[str, Status], speed: Speed) -> str:
     """What the work will cost and how long it will take on this machine, in a sentence."""
     fixed = "budget" not in work and folder.budget.exists()
-    target = read_json(folder.budget)["flops"] if fixed else target_flops(recipe.duration, recipe.ladder, speed)
+    target = read_json(folder.budget)["flops"] if fixed else target_flops(recipe.limits, recipe.ladder, speed)
     flops = target * (("pretrain" in work) + recipe.ladder.share * ("ladder" in work))
     machine = describe_machine()
     chips = ", ".join(str(chip["name"]) for chip in speed.accelerators) or f"{machine.processor}, {machine.cores} cores"

@@ -10,7 +10,7 @@ from danlu.common.files import read_json, write_json
 from danlu.common.strict import to_mapping
 from danlu.hardware.speed import measure_speed
 from danlu.pipeline.align_stages import alignment_stages
-from danlu.pipeline.budget import EXPECTED_FRACTION, format_rate, target_flops
+from danlu.pipeline.budget import EXPECTED_FRACTION, depends_on_speed, format_rate, target_flops
 from danlu.pipeline.manifest import note_data
 from danlu.pipeline.recipe import Recipe, deciding
 from danlu.pipeline.stage import Job, Stage
@@ -19,13 +19,14 @@ Results = Mapping[str, Any]
 
 
 def _budget(job: Job) -> Results:
-    recipe, in_time = job.recipe, job.recipe.duration.unit == "seconds"
+    recipe, limits = job.recipe, job.recipe.limits
+    in_time = depends_on_speed(limits)
     speed = measure_speed(recipe.training.device, recipe.training.precision) if in_time else None
-    flops = target_flops(recipe.duration, recipe.ladder, speed)
+    flops = target_flops(limits, recipe.ladder, speed)
     if speed:
         job.report(
-            f"{recipe.duration} at {EXPECTED_FRACTION:.0%} of {format_rate(speed.peak)}, shared with the ladder:"
-            f" {flops:.3g} FLOPs for the target, from now on fixed"
+            f"{' or '.join(map(str, limits))} at {EXPECTED_FRACTION:.0%} of {format_rate(speed.peak)}, shared with the"
+            f" ladder: {flops:.3g} FLOPs for the target, from now on fixed"
         )
     write_json(job.folder.budget, {"asked": recipe.budget, "flops": flops})
     return {"peak_flops": speed.peak if speed else None}

@@ -23,7 +23,7 @@ class ToyConfig:
     """Share of the documents that are Chinese, from 0 to 1, where both languages are asked for."""
     questions: float = 0.3
     """Share of the documents that end with questions and their answers, from 0 to 1."""
-    megabytes: float = 52.0
+    megabytes: float = 40.0
     """How much text to make (millions of UTF-8 bytes), training and held-out together."""
 
     def __post_init__(self) -> None:
