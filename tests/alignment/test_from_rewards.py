@@ -15,9 +15,11 @@ from danlu.cli.main import main
 from danlu.cli.ppo import read
 from danlu.common.errors import DanluError
 from danlu.feedback.records import prompt_of
+from danlu.model.config import ModelConfig
 from danlu.model.huggingface import load_pretrained
 from danlu.model.score import ScoreModel, save_score_model
 from danlu.tokens.chat import CHAT_TEMPLATE, load_chat
+from danlu.tokens.tokenizer import PAD, load_tokenizer, save_tokenizer, token_id, train_tokenizer
 
 REWARD = """
 def gold(prompt, response, answer):
@@ -100,6 +102,43 @@ def test_best_of_n_writes_demonstrations(base, prompts, program, tmp_path, capsy
         ended = {text: score for text, score in pairs if score is not None}
         assert ended[row["response"]] == max(ended.values())
     assert "next: danlu sft" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def other_reward_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A reward model whose tokenizer learned from other words."""
+    folder = tmp_path_factory.mktemp("other")
+    tokenizer = train_tokenizer(["blue say name cold silver", "<|im_start|>user\n<|im_end|>\n"] * 4, 300)
+    save_tokenizer(tokenizer, folder / "tokenizer")
+    config = ModelConfig(
+        vocab_size=tokenizer.get_vocab_size(), hidden_size=16, intermediate_size=32, num_hidden_layers=1,
+        num_attention_heads=1, num_key_value_heads=1, head_dim=16, max_position_embeddings=128,
+    )  # fmt: skip
+    model = ScoreModel(config)
+    generator = torch.Generator().manual_seed(0)
+    weights = {name: torch.randn(p.shape, generator=generator) * 0.2 for name, p in model.named_parameters()}
+    model.load_state_dict(weights)
+    pad = token_id(tokenizer, PAD)
+    save_score_model(config, weights, folder / "tokenizer", folder / "model", template=CHAT_TEMPLATE, pad=pad)
+    return folder / "model"
+
+
+def test_a_reward_model_with_another_tokenizer_reads_the_text_and_that_is_said_once(
+    base, prompts, other_reward_model, tmp_path, capsys
+) -> None:
+    words = ["ppo", str(base), "--prompts", str(prompts), "--reward", str(other_reward_model), "--out", str(tmp_path)]
+    assert main([*words, *QUICK]) == 0
+    assert capsys.readouterr().out.count("responses are read as text and tokenised again") == 1
+    chat, said = load_chat(base), []
+    reward = load_reward(str(other_reward_model), base, chat, QUERIES, said.append, "cpu", "fp32")
+    assert len(said) == 1
+    response = [
+        *load_tokenizer(base).encode("gold and iron", add_special_tokens=False).ids,
+        chat.end,
+    ]  # in the policy's tokens
+    scorer = RewardScorer.load(other_reward_model, "cpu", "fp32")
+    expected = scorer([QUERIES[0].prompt], ["gold and iron"])  # the same words in its own
+    assert reward(QUERIES[:1], [response]).tolist() == pytest.approx(expected)
 
 
 def test_the_reward_reads_prompt_and_response_up_to_the_end(base, reward_model) -> None:

@@ -56,7 +56,7 @@ class RoadPPOConfig(PPOConfig):
     """Weight of the KL from the SFT model (reward per nat)."""
     lam: float = 1.0
     """GAE's lambda: the whole return, for the values of so short a run explain little of it."""
-    lr: float = 1e-3
+    lr: float = 1.5e-3
     """Adam's peak rate for a policy of `lr_width`; others take it times lr_width / width."""
     lr_width: int = 64
     """Width of the model that `lr` is meant for."""
@@ -70,7 +70,7 @@ class RoadPPOConfig(PPOConfig):
     """Decay a step of the averaged weights, which are what is evaluated and saved; 0: none."""
     missing_eos_score: float = -3.0
     """Replaces the score of a response without end token: well below the mean of those with one (about -0.6)."""
-    ptx_coef: float = 0.4
+    ptx_coef: float = 0.7
     """Weight of the pretraining loss (mean a token). Where SFT mixes pretraining text too, this does not keep the reward
     from rising; where it does not, 0.3 did (NOTES.md)."""
     ptx_ratio: float = 0.25
