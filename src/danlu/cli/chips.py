@@ -1,13 +1,11 @@
 """`danlu chips`: the chip catalogue, one chip in full, and this machine measured."""
 
-import json
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
-from typing import Any
 
 import tyro
 
+from danlu.cli.json_flag import day, json_words, print_json
 from danlu.cli.parse import parse
 from danlu.common.errors import DanluError
 from danlu.common.files import write_atomic
@@ -74,34 +72,6 @@ def main(words: list[str]) -> None:
         raise DanluError(f"danlu chips has no '{words[0]}'.", f"It has show NAME and measure. {find}")
     else:
         _list(parse(ListArguments, words, "chips"))
-
-
-def json_words(words: list[str]) -> list[str]:
-    """The words with `--json` given the file `-`, standard output, where no file follows it."""
-    full: list[str] = []
-    for index, word in enumerate(words):
-        full.append(word)
-        after = words[index + 1] if index + 1 < len(words) else "--"
-        if word == "--json" and after.startswith("--"):
-            full.append("-")
-    return full
-
-
-def print_json(value: Any, place: str) -> None:
-    """Write a JSON value to a file, or to standard output where the place is `-`."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    if place == "-":
-        print(text)
-    else:
-        write_atomic(Path(place), text + "\n")
-        print(f"wrote {place}")
-
-
-def day(text: str | None) -> date:
-    """The date that a flag means; today where it is absent."""
-    from danlu.planner.dates import parse_date
-
-    return parse_date(text) if text else date.today()
 
 
 def _chips(path: Path | None) -> tuple[Chip, ...]:

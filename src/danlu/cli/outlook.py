@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from danlu.cli.chips import day, json_words, print_json
+from danlu.cli.json_flag import day, json_words, print_json
 from danlu.cli.parse import parse
 from danlu.common.errors import DanluError
 from danlu.common.strict import to_mapping

@@ -6,13 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import tyro
-
+from danlu.cli.flags import plain_flags
 from danlu.common.errors import DanluError
 from danlu.common.files import read_json, write_json
 from danlu.common.strict import to_mapping
-from danlu.pipeline.folder import RunFolder
-from danlu.pipeline.recipe import differences
 
 T = TypeVar("T")
 
@@ -24,6 +21,11 @@ def parse(kind: type[T], words: list[str], verb: str, default: T | None = None, 
         default: where values come from that no flag gives, in place of the dataclass's own.
         description: the help's first lines; by default the dataclass's docstring.
     """
+    quick = plain_flags(kind, words) if default is None else None
+    if quick is not None:
+        return quick
+    import tyro
+
     given = {} if default is None else {"default": default}
     parsed: T = tyro.cli(
         kind,
@@ -54,6 +56,9 @@ def continue_folder(out: Path, verb: str, settings: Mapping[str, Any]) -> Iterat
     Raises:
         DanluError: another command wrote there, or one is writing now.
     """
+    from danlu.pipeline.folder import RunFolder
+    from danlu.pipeline.recipe import differences
+
     path, now = out / f"{verb}.json", to_mapping(settings)
     if int(os.environ.get("RANK", "0")):  # under torchrun the first process holds it for all
         yield

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from danlu.cli.chips import day, json_words, print_json
+from danlu.cli.json_flag import day, json_words, print_json
 from danlu.cli.parse import parse
 from danlu.common.errors import DanluError
 
