@@ -1,5 +1,6 @@
 """What must not get through: strangers, other sites, wrong roles, bombs, names that lead elsewhere, secrets in logs."""
 
+import ast
 import io
 import json
 import logging
@@ -11,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+import danlu
 from danlu.cli.main import main
 from danlu.web.accounts import LOCAL, Account, Accounts
 from danlu.web.config import Limits, ServerConfig
@@ -351,6 +353,20 @@ def test_the_strings_are_in_both_languages() -> None:
     assert english.keys() == chinese.keys()
     assert all(english.values())
     assert all(chinese.values())
+
+
+def test_what_is_translated_is_what_the_server_says() -> None:
+    """Each refusal that the Chinese pages know is word for word in the code, with {} for what changes."""
+    said = set()
+    for path in Path(danlu.__file__).parent.glob("**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                said.add(node.value)
+            elif isinstance(node, ast.JoinedStr):
+                said.add("".join(str(each.value) if isinstance(each, ast.Constant) else "{}" for each in node.values))
+    known = json.loads((FILES / "strings" / "refusals.zh.json").read_text(encoding="utf-8"))
+    assert [words for words in known if words not in said] == []
+    assert all(words.count("{}") == meant.count("{}") for words, meant in known.items())
 
 
 def test_scripts_build_nodes_and_no_markup() -> None:

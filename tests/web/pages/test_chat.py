@@ -138,3 +138,19 @@ def test_drafts_are_kept(visit: Visit) -> None:
     page.reload()
     page.wait_for_selector("#say")
     assert page.input_value("#say") == "half a thought"
+
+
+def test_what_the_server_refuses_is_said_in_chinese(visit: Visit, served: Served) -> None:
+    page = visit(locale="zh-CN")
+    page.wait_for_selector("#say")
+    said = page.evaluate(
+        "async () => { const { translated } = await import('/static/common.js'); return ["
+        "translated('the conversation has 70 tokens, and the model\\'s context is 64.'), translated('nobody knows')]; }"
+    )
+    assert said == ["对话有 70 个 token，而模型的上下文是 64。", "nobody knows"]
+    page.fill("#say", "one two " * 400)
+    page.press("#say", "Enter")
+    page.wait_for_selector(".notice.error")
+    words = page.locator(".notice.error").inner_text()
+    assert "模型的上下文是 512" in words
+    assert "请新建对话" in words

@@ -18,7 +18,9 @@ const keep = (key, value) => {
 export const language = kept("language", navigator.language.startsWith("zh") ? "zh" : "en");
 document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
 applyTheme(kept("theme", "auto"));
-const strings = await (await fetch(`/static/strings/${language}.json`)).json();
+const fetched = async (file) => (await fetch(`/static/strings/${file}.json`)).json();
+const strings = await fetched(language);
+const refusals = language === "zh" ? Object.entries(await fetched("refusals.zh")).map(([said, meant]) => [pattern(said), meant]) : [];
 let csrf = "";
 
 export { keep, kept };
@@ -34,6 +36,22 @@ export const forget = (key) => {
 /** A string of the page's language; {name} in it is replaced by values.name. */
 export function say(key, values = {}) {
   return (strings[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+}
+
+function pattern(words) {
+  return new RegExp(`^${words.split("{}").map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("(.*?)")}$`, "s");
+}
+
+/** What the server says, in the page's language as far as that is known; each {} of a translation is what stood there. */
+export function translated(words) {
+  for (const [said, meant] of refusals) {
+    const found = said.exec(words);
+    if (found) {
+      const parts = found.slice(1).map(translated);
+      return meant.replace(/\{\}/g, () => parts.shift() ?? "");
+    }
+  }
+  return words;
 }
 
 /** An element with properties (`on` holds listeners, `data` the dataset) and children; never from markup. */
@@ -74,11 +92,13 @@ export async function request(method, path, body, options = {}) {
   const headers = { "X-CSRF-Token": csrf };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const payload = body === undefined ? undefined : JSON.stringify(body);
-  const answer = await fetch(path, { method, headers, body: payload, ...options });
+  const answer = await fetch(path, { method, headers, body: payload, ...options }).catch((error) => {
+    throw error instanceof TypeError ? new Error(say("error.network")) : error;
+  });
   if (!answer.ok) {
     const said = await answer.json().catch(() => ({}));
     const error = said.error ?? { message: say("error.status", { status: answer.status }) };
-    throw Object.assign(new Error(error.message), { remedy: error.remedy ?? "", status: answer.status });
+    throw Object.assign(new Error(translated(error.message)), { remedy: translated(error.remedy ?? ""), status: answer.status });
   }
   return answer;
 }

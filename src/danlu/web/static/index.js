@@ -1,6 +1,6 @@
 // The chat page: conversations on one side, the shown branch of one of them on the other.
 
-import { button, call, complain, element, formatTime, header, keep, kept, newId, request, say, session } from "./common.js";
+import { button, call, complain, element, formatTime, header, keep, kept, newId, request, say, session, translated } from "./common.js";
 import { Composer } from "./chat/composer.js";
 import { drawMessage } from "./chat/message.js";
 import { SettingsPanel } from "./chat/settings.js";
@@ -200,7 +200,7 @@ async function reply(parent, answering) {
         } else if (event.type === "done") Object.assign(message, { state: "done", details: event });
         else if (event.type === "error") {
           message.state = "failed";
-          complain(event);
+          complain({ message: translated(event.message), remedy: translated(event.remedy ?? "") });
         }
       }
       if (message.state === "running") message.state = "stopped";

@@ -19,13 +19,16 @@ let view = null;
 let ahead = null; // the promise of the next task
 let done = 0;
 const begun = performance.now();
+const LOOK_AGAIN = 10000; // ms, for new tasks when there are none
+let looking = null;
 
 const submitButton = button(say("label.submit"), submit, { className: "main", disabled: true });
+const skipButton = button(say("label.skip"), skip, { disabled: true });
 const acts = element(
   "div",
   { className: "acts", role: "toolbar", ariaLabel: say("label.acts") },
   submitButton,
-  button(say("label.skip"), skip),
+  skipButton,
   button(say("label.undo"), undo),
   button(say("label.keys"), help, { className: "quiet" }),
   waiting,
@@ -74,7 +77,9 @@ function show(task) {
   ahead = null;
   if (!task) {
     place.replaceChildren(element("p", { textContent: say("label.none") }));
-    submitButton.disabled = true;
+    submitButton.disabled = skipButton.disabled = true;
+    clearTimeout(looking);
+    looking = setTimeout(refresh, LOOK_AGAIN);
     return;
   }
   const save = (text) => call("PUT", `/api/label/leases/${task.lease}/draft`, { text }).catch(complain);
@@ -83,6 +88,7 @@ function show(task) {
   }, save);
   view = made;
   submitButton.disabled = !made.isReady;
+  skipButton.disabled = false;
   place.replaceChildren(made.node);
   window.scrollTo(0, 0);
   made.focus();

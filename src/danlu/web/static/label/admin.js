@@ -29,6 +29,8 @@ function importing(who, refresh) {
     try {
       const { added, known } = await work();
       notify(say("admin.added", { added, known }));
+      prompts.value = "";
+      file.value = "";
       refresh();
     } catch (error) {
       complain(error);

@@ -18,7 +18,7 @@ export class TaskView {
     this.flags = flagBoxes(say("flag.task"));
     this.note = element("textarea", { rows: 2, id: "note", dir: "auto" });
     const prompt = task.prompt.map((message) =>
-      element("div", { className: `message ${message.role}` }, element("h3", { className: "who", textContent: say(`role.${message.role}`) }), element("div", { className: "text", dir: "auto" }, message.role === "assistant" ? markdown(message.content) : element("div", { className: "plain" }, plain(message.content)))),
+      element("div", { className: `message ${message.role}` }, element("h3", { className: "who", textContent: say(message.role === "user" ? "label.asker" : `role.${message.role}`) }), element("div", { className: "text", dir: "auto" }, message.role === "assistant" ? markdown(message.content) : element("div", { className: "plain" }, plain(message.content)))),
     );
     this.body = task.kind === "demonstrate" ? this.writing(saveDraft) : this.answers();
     const more = element("details", { className: "more" }, element("summary", { textContent: say("label.more") }), this.flags.node, element("label", { htmlFor: "note", textContent: say("label.note") }), this.note);

@@ -10,12 +10,18 @@ export const seconds = (value) => {
   return say("time.hours", { value: formatNumber(value / 3600) });
 };
 
+/** What a stage does, in the page's words; that of a further round is called ppo-2 and the like. */
+const stageName = (name) => {
+  const words = say(`stagename.${name}`);
+  return words.startsWith("stagename.") ? name : words;
+};
+
 /** The stages in the order in which they began. */
 export function stages(run, progress) {
   const rows = Object.entries(run.stages).sort(([, a], [, b]) => String(a.started ?? "9").localeCompare(String(b.started ?? "9"))).map(([name, stage]) => {
     const state = stage.state ?? "unknown";
     const more = state !== "done" && progress[name] ? ` ${progress[name]}` : "";
-    return element("tr", {}, element("th", { scope: "row" }, plain(name)), element("td", { textContent: say(`stage.${state}`) + more }), element("td", { textContent: seconds(stage.seconds) }));
+    return element("tr", {}, element("th", { scope: "row" }, plain(stageName(name))), element("td", { textContent: say(`stage.${state}`) + more }), element("td", { textContent: seconds(stage.seconds) }));
   });
   const heads = ["runs.stage", "runs.state", "runs.took"].map((key) => element("th", { scope: "col", textContent: say(key) }));
   return section("runs.stages", rows.length ? element("table", {}, element("thead", {}, element("tr", {}, heads)), element("tbody", {}, rows)) : element("p", { className: "dim", textContent: say("runs.no-stages") }));
