@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from danlu.common.errors import DanluError
-from danlu.planner.models import find_model, model_shape, named_models, shape_from_config
+from danlu.planner.models import find_model, lookup, model_shape, named_models, shape_from_config
 
 PUBLISHED = {
     # Checkpoints: the sum of the tensors' sizes that the Hub prints.
@@ -165,3 +165,17 @@ def test_pieces_add_up() -> None:
         assert shape.params("active") <= shape.params("all")
         tables = shape.input_params() + shape.head_params()
         assert shape.params("all") - shape.params("no_tables") == tables
+
+
+def test_every_name_and_alias_of_the_file_finds_its_model() -> None:
+    import tomllib
+    from importlib.resources import files
+
+    text = files("danlu.planner").joinpath("models.toml").read_text(encoding="utf-8")
+    whole = tomllib.loads(text)["model"]
+    assert [entry["name"] for entry in whole] == list(named_models())
+    for entry in whole:
+        for label in (entry["name"], *entry.get("aliases", ())):
+            found = lookup(label)
+            assert found is not None
+            assert found.name == entry["name"], label

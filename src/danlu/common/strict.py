@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import types
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from danlu.common.errors import DanluError
@@ -21,7 +22,7 @@ def from_mapping(cls: type[T], data: Mapping[str, Any], source: str, where: str 
     Raises:
         DanluError: an unknown key (with the nearest valid one), a missing key or a value of the wrong type.
     """
-    hints = get_type_hints(cls)
+    hints = _hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for key, value in data.items():
@@ -40,6 +41,11 @@ def from_mapping(cls: type[T], data: Mapping[str, Any], source: str, where: str 
         prefix = f"{where}." if where else ""
         raise DanluError(f"{source}: missing key '{prefix}{missing[0]}'.", "Add it.")
     return cls(**values)
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
 
 
 def _convert(hint: Any, value: Any, source: str, where: str) -> Any:

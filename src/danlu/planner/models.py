@@ -38,24 +38,31 @@ class NamedModel:
         return self.shape.name
 
 
-@cache
 def named_models() -> dict[str, NamedModel]:
     """All named models by name, in the file's order."""
+    return {name: _named(name) for name in _blocks()}
+
+
+@cache
+def _blocks() -> dict[str, str]:
+    """The text of each entry of models.toml by the model's name: most commands need one of them."""
     text = files("danlu.planner").joinpath("models.toml").read_text(encoding="utf-8")
-    found = {}
-    for entry in tomllib.loads(text)["model"]:
-        where = f"models.toml, {entry['name']}"
-        shape = from_mapping(ModelShape, {"name": entry["name"], **entry["shape"]}, where)
-        found[shape.name] = NamedModel(
-            shape,
-            tuple(entry.get("aliases", ())),
-            entry["published"],
-            entry["exact"],
-            entry["source"],
-            entry.get("tolerance", 0.001),
-            entry.get("note", ""),
-        )
-    return found
+    return {block.split('"', 2)[1]: block for block in text.split("\n[[model]]\n")[1:]}
+
+
+@cache
+def _named(name: str) -> NamedModel:
+    (entry,) = tomllib.loads(f"[[model]]\n{_blocks()[name]}")["model"]
+    shape = from_mapping(ModelShape, {"name": entry["name"], **entry["shape"]}, f"models.toml, {name}")
+    return NamedModel(
+        shape,
+        tuple(entry.get("aliases", ())),
+        entry["published"],
+        entry["exact"],
+        entry["source"],
+        entry.get("tolerance", 0.001),
+        entry.get("note", ""),
+    )
 
 
 def find_model(name: str) -> NamedModel:
@@ -78,7 +85,8 @@ def find_model(name: str) -> NamedModel:
 
 def lookup(name: str) -> NamedModel | None:
     """The named model, or None."""
-    return _index().get(_plain(name))
+    found = _labels().get(_plain(name))
+    return _named(found) if found else None
 
 
 def model_shape(text: str) -> ModelShape:
@@ -222,8 +230,14 @@ def _number(config: Mapping[str, Any], keys: tuple[str, ...], name: str) -> int:
 
 
 @cache
-def _index() -> dict[str, NamedModel]:
-    return {_plain(label): model for model in named_models().values() for label in (model.name, *model.aliases)}
+def _labels() -> dict[str, str]:
+    """Names and aliases of the models, with the name that each means."""
+    found = {}
+    for name, block in _blocks().items():
+        aliases = re.match(r'name = ".*"\naliases = \[([^\]]*)\]', block)
+        labels = re.findall(r'"([^"]*)"', aliases[1]) if aliases else []
+        found |= {_plain(label): name for label in (name, *labels)}
+    return found
 
 
 def _plain(name: str) -> str:

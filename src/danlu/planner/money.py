@@ -7,7 +7,7 @@ from functools import cache
 
 from danlu.common.duration import format_count
 from danlu.common.errors import DanluError
-from danlu.hardware.catalogue import Chip, Price, all_chips
+from danlu.hardware.catalogue import Chip, Price, catalogue_prices
 from danlu.hardware.catalogue.chip import PriceKind
 from danlu.planner.dates import first_day
 from danlu.planner.energy import Site, energy_kwh
@@ -90,16 +90,17 @@ def server_over_chips(chip_name: str | None = None) -> Range:
     Args:
         chip_name: this chip's offers alone, where it has at least three such pairs; all chips' otherwise.
     """
-    own = [ratio for chip in all_chips() if chip.name == chip_name for ratio in _server_ratios(chip)]
+    offers = catalogue_prices()
+    own = _server_ratios(offers.get(chip_name or "", ()))
     ratios, whose = own, f"of {chip_name}"
     if len(own) < _FEW:
-        ratios, whose = [ratio for chip in all_chips() for ratio in _server_ratios(chip)], "of all chips"
+        ratios, whose = [ratio for prices in offers.values() for ratio in _server_ratios(prices)], "of all chips"
     low, mid, high = (quantile(ratios, share) for share in _SPREAD)
     return Range(low, mid, high, (f"server over bare chip: {len(ratios)} dated pairs of offers {whose}",))
 
 
-def _server_ratios(chip: Chip) -> list[float]:
-    bought = [price for price in chip.prices if price.kind == "purchase"]
+def _server_ratios(prices: tuple[Price, ...]) -> list[float]:
+    bought = [price for price in prices if price.kind == "purchase"]
     bare = [price for price in bought if price.offer in ("chip", "board")]
     found = []
     for server in (price for price in bought if price.offer == "server"):
@@ -117,8 +118,8 @@ def typical_spread() -> float:
     root of the 90% quantile over the 10% one.
     """
     factors = []
-    for chip in all_chips():
-        offers = [price for price in chip.prices if price.kind == "rent"]
+    for prices in catalogue_prices().values():
+        offers = [price for price in prices if price.kind == "rent"]
         for year in {price.date[:4] for price in offers}:
             latest = {price.provider: price.usd for price in offers if price.date.startswith(year)}
             if len(latest) >= 5:

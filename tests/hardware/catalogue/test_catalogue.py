@@ -85,3 +85,20 @@ def test_a_users_mistake_is_named(text: str, words: str, tmp_path: Path) -> None
     with pytest.raises(DanluError) as caught:
         load_user_chips(path)
     assert words in f"{caught.value.cause} {caught.value.remedy}"
+
+
+def test_an_entry_read_alone_is_the_same_as_in_the_whole_file() -> None:
+    import tomllib
+    from importlib.resources import files
+
+    from danlu.hardware.catalogue import catalogue_prices
+
+    text = files("danlu.hardware.catalogue").joinpath("data", "chips.toml").read_text(encoding="utf-8")
+    whole = tomllib.loads(text)["chip"]
+    assert [entry["name"] for entry in whole] == [chip.name for chip in all_chips()]
+    labels = [label for entry in whole for label in (entry["name"], *entry.get("aliases", ()))]
+    assert len(labels) == len(set(labels))
+    for entry in whole:
+        for label in (entry["name"], *entry.get("aliases", ())):
+            assert find_chip(label).name == entry["name"]
+    assert catalogue_prices() == {chip.name: chip.prices for chip in all_chips()}

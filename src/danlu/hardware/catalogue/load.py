@@ -107,16 +107,52 @@ class Document:
     """Short names of sources, with what they stand for."""
 
 
-@cache
 def all_chips() -> tuple[Chip, ...]:
     """The catalogue, in the order of its file: by country, vendor and year."""
-    data = files("danlu.hardware.catalogue").joinpath("data")
-    document = tomllib.loads(data.joinpath("chips.toml").read_text(encoding="utf-8"))
-    prices = _prices(csv.DictReader(data.joinpath("prices.csv").read_text(encoding="utf-8").splitlines()))
-    return tuple(
-        dataclasses.replace(chip, prices=_by_date((*chip.prices, *prices.pop(chip.name, ()))))
-        for chip in _read(document, "chips.toml")
-    )
+    return tuple(_catalogued(name) for name in _blocks())
+
+
+@cache
+def catalogue_prices() -> dict[str, tuple[Price, ...]]:
+    """Every chip's offers by its name, oldest first, without reading the rest of the catalogue."""
+    return {
+        name: _catalogued(name).prices if "\nprices = " in block else _by_date(_listed().get(name, ()))
+        for name, block in _blocks().items()
+    }
+
+
+def _file(name: str) -> str:
+    return files("danlu.hardware.catalogue").joinpath("data", name).read_text(encoding="utf-8")
+
+
+@cache
+def _blocks() -> dict[str, str]:
+    """The text of each entry of the catalogue's file by the chip's name: most commands need one of them."""
+    blocks = _file("chips.toml").split("\n[[chip]]\n")[1:]
+    return {block.split('"', 2)[1]: block for block in blocks}
+
+
+@cache
+def _sources() -> dict[str, Any]:
+    return tomllib.loads(_file("chips.toml").split("\n[[chip]]\n")[0])
+
+
+@cache
+def _labels() -> dict[str, str]:
+    """Names and aliases of the catalogue's chips, with the name that each means."""
+    found = {}
+    for name, block in _blocks().items():
+        aliases = re.match(r'name = ".*"\naliases = \[([^\]]*)\]', block)
+        labels = re.findall(r'"([^"]*)"', aliases[1]) if aliases else []
+        found |= {_key(label): name for label in (name, *labels)}
+    return found
+
+
+@cache
+def _catalogued(name: str) -> Chip:
+    document = {**_sources(), **tomllib.loads(f"[[chip]]\n{_blocks()[name]}")}
+    (chip,) = _read(document, "chips.toml")
+    return dataclasses.replace(chip, prices=_by_date((*chip.prices, *_listed().get(name, ()))))
 
 
 def find_chip(name: str, chips: Sequence[Chip] | None = None) -> Chip:
@@ -128,9 +164,12 @@ def find_chip(name: str, chips: Sequence[Chip] | None = None) -> Chip:
     Raises:
         DanluError: there is none; the error gives the nearest names.
     """
-    chips = all_chips() if chips is None else chips
-    names = {_key(each): chip for chip in chips for each in (chip.name, *chip.aliases)}
     key = _key(name)
+    if chips is None:
+        if key in _labels():
+            return _catalogued(_labels()[key])
+        chips = all_chips()
+    names = {_key(each): chip for chip in chips for each in (chip.name, *chip.aliases)}
     if key in names:
         return names[key]
     by_words = {_words(each): chip for chip in chips for each in (chip.name, *chip.aliases)}
@@ -274,10 +313,11 @@ _COLUMNS: tuple[tuple[str, PriceKind], ...] = (
 )
 
 
-def _prices(rows: Iterable[Mapping[str, str]]) -> dict[str, tuple[Price, ...]]:
+@cache
+def _listed() -> dict[str, tuple[Price, ...]]:
     """Prices of the catalogue's table by chip: one row an offer, a column for each kind of price."""
     prices: dict[str, list[Price]] = {}
-    for row in rows:
+    for row in csv.DictReader(_file("prices.csv").splitlines()):
         for column, kind in _COLUMNS:
             if row[column]:
                 assert row["offer"] in get_args(Offer), row
