@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from danlu.common.errors import DanluError
-from danlu.evaluation.heldout import Evaluation, evaluate_tokens, heldout_evaluator
+from danlu.evaluation.heldout import Evaluation, evaluate_tokens, heldout_evaluator, heldout_rehearsal
 from danlu.model.config import ModelConfig
 from danlu.model.transformer import Transformer
 from danlu.tokens.dataset import TokenDataset
@@ -156,3 +156,11 @@ def test_the_evaluator_of_a_training_is_the_same_measure(model: Transformer, tmp
     stream = write(tmp_path / "heldout", [40, 22, 35])
     result: Evaluation = evaluate_tokens(model, stream, CONTEXT)
     assert heldout_evaluator(tmp_path, CONTEXT)(model) == (result.loss, result.loss_se)
+
+
+def test_a_rehearsal_reads_the_largest_batches_and_says_how_much(
+    model: Transformer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("danlu.evaluation.heldout._BATCH_TOKENS", 3 * CONTEXT)
+    write(tmp_path / "heldout", [5, 3, 7 * CONTEXT])
+    assert heldout_rehearsal(tmp_path, CONTEXT)(model) == 2 * 3 * CONTEXT

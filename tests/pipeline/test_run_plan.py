@@ -24,7 +24,8 @@ _TOKENS = TokensSummary(1024, "", 5_000_000, 100, 15_000_000, 100_000, 10, 300_0
 
 
 def _rehearse(model: ModelConfig, batch: int, threads: int | None) -> Rehearsal:
-    return Rehearsal(batch * model.flops_per_token(64) / _RATE, 0.01, 3, 500_000_000 + model.hidden_size, 0.25)
+    token = model.flops_per_token(64) / _RATE
+    return Rehearsal(batch * token, 0.01, 3, 500_000_000 + model.hidden_size, 0.25, token / 3)
 
 
 @pytest.fixture(scope="module")

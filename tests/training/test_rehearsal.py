@@ -3,8 +3,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from danlu.model.family import shape
+from danlu.model.transformer import Transformer
 from danlu.training.config import TrainingConfig
 from danlu.training.rehearsal import rehearse
 
@@ -59,3 +61,17 @@ def test_steps_of_twice_the_tokens_are_cut_into_the_same_pieces(monkeypatch: pyt
     training = TrainingConfig(context=16, precision="fp32", device="cpu", micro_batch_tokens=64)
     rehearse(shape(24, 300, 16), 160, training, seconds=0.0)
     assert set(seen) == {(4, 16), (2, 16)}
+
+
+def test_threads_are_put_back_and_an_evaluation_is_timed_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, seen = torch.get_num_threads(), []
+
+    def evaluate(model: Transformer) -> int:
+        seen.append(torch.get_num_threads())
+        return 50
+
+    found = rehearse(shape(24, 300, 16), 32, _TRAINING, seconds=0.0, threads=before + 1, evaluate=evaluate)
+    assert seen == [before + 1]
+    assert torch.get_num_threads() == before
+    assert 0 < found.evaluation_seconds < 1
+    assert rehearse(shape(24, 300, 16), 32, _TRAINING, seconds=0.0).evaluation_seconds == 0

@@ -15,6 +15,8 @@ from danlu.model.transformer import Transformer
 from danlu.tokens.dataset import TokenDataset
 
 _BATCH_TOKENS = 8192
+_REHEARSED = 2
+"""Batches of a rehearsal."""
 # With fewer documents the spread between them says little; windows of the context stand in for them.
 _FEWEST_DOCUMENTS = 8
 
@@ -110,6 +112,24 @@ def heldout_evaluator(tokens: Path, context: int) -> Callable[[Transformer], tup
     return evaluate
 
 
+def heldout_rehearsal(tokens: Path, context: int) -> Callable[[Transformer], int]:
+    """A function that measures a model on a few of its held-out batches, the largest, and says how many tokens it read:
+    to know what a whole measurement takes.
+
+    Args:
+        tokens: folder that `build_tokens` wrote.
+    """
+    heldout = TokenDataset(tokens / "heldout")
+
+    def evaluate(model: Transformer) -> int:
+        batches = sorted(_batches(_windows(heldout, context)), key=_tokens)[-_REHEARSED:]
+        for windows in batches:
+            _batch_losses(model, heldout, windows)
+        return sum(map(_tokens, batches))
+
+    return evaluate
+
+
 def _standard_error(losses: NDArray[np.float64], starts: NDArray[np.intp]) -> float:
     """Of the mean loss, if the stretches that begin at `starts` were drawn anew.
 
@@ -123,18 +143,23 @@ def _standard_error(losses: NDArray[np.float64], starts: NDArray[np.intp]) -> fl
 
 def _losses(model: Transformer, stream: TokenDataset, context: int) -> NDArray[np.float64]:
     """The loss of each token but the first, in nats."""
-    device = next(model.parameters()).device
     losses = np.empty(stream.num_tokens - 1)
     for windows in _batches(_windows(stream, context)):
-        width = windows[-1][1]
-        tokens = np.zeros((len(windows), width + 1), np.int64)  # the end of a shorter row is padding
-        for row, (start, length) in enumerate(windows):
-            tokens[row, : length + 1] = stream.slice(start, start + length + 1)
-        rows = torch.from_numpy(tokens).to(device)
-        found = model.token_losses(rows[:, :-1].contiguous(), rows[:, 1:].contiguous()).double().cpu().numpy()
+        found = _batch_losses(model, stream, windows)
         for row, (start, length) in enumerate(windows):
             losses[start : start + length] = found[row, :length]
     return losses
+
+
+def _batch_losses(model: Transformer, stream: TokenDataset, windows: list[tuple[int, int]]) -> NDArray[np.float64]:
+    """The losses of some windows' tokens, in nats (windows, longest); the end of a shorter row means nothing."""
+    device = next(model.parameters()).device
+    width = max(length for _, length in windows)
+    tokens = np.zeros((len(windows), width + 1), np.int64)
+    for row, (start, length) in enumerate(windows):
+        tokens[row, : length + 1] = stream.slice(start, start + length + 1)
+    rows = torch.from_numpy(tokens).to(device)
+    return model.token_losses(rows[:, :-1].contiguous(), rows[:, 1:].contiguous()).double().cpu().numpy()
 
 
 def _windows(stream: TokenDataset, context: int) -> list[tuple[int, int]]:
@@ -159,6 +184,10 @@ def _batches(windows: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
         batch.append(window)
     if batch:
         yield batch
+
+
+def _tokens(windows: list[tuple[int, int]]) -> int:
+    return sum(length for _, length in windows)
 
 
 def _bits(nats: float, length: int) -> float:

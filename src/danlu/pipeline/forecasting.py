@@ -39,11 +39,13 @@ def forecast_target(
         entropy: the source's entropy (nats a token), exact or a bound, to be shown beside the forecast.
         tokens: the folder that the target will be trained on, to time its batches too.
     """
+    from danlu.evaluation.heldout import heldout_rehearsal
     from danlu.training.rehearsal import rehearse
 
     plan = read_plan(ladder)
     target = allocate_target(fit, plan, lambda tokens: batch_tokens(tokens, training))
-    took = rehearse(target.model, target.batch_tokens, training, tokens=tokens)
+    evaluate = heldout_rehearsal(tokens, plan.context) if tokens else None
+    took = rehearse(target.model, target.batch_tokens, training, tokens=tokens, evaluate=evaluate)
     return make_forecast(
         fit,
         target,

@@ -30,8 +30,6 @@ SPREAD = 0.10
 """Half-width that no interval goes below (share): what a machine's speed changes from one hour to the next."""
 _UNSURE_SIZE = 0.15
 """Half-width for what the plan cannot know of the target: the ladder's fit chooses its size and tokens."""
-_FORWARD = 1 / 3
-"""An evaluation's time a token over a training step's: forward without backward."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class PlannedTraining:
     seconds: float
     """In training steps (seconds)."""
     evaluation_seconds: float
-    """Measuring the held-out loss, at a third of a step's time a token (seconds)."""
+    """Measuring the held-out loss, at the time that a part of it took (seconds)."""
     checkpoint_seconds: float
     """Writing checkpoints, at the time that one took (seconds)."""
     fraction: float
@@ -147,7 +145,7 @@ def plan_run(
                 batch_tokens=batch,
                 step_seconds=took.step_seconds,
                 seconds=seconds,
-                evaluation_seconds=evaluations * tokens.heldout_tokens * per_token * _FORWARD,
+                evaluation_seconds=evaluations * tokens.heldout_tokens * took.evaluation_seconds,
                 checkpoint_seconds=saves * took.checkpoint_seconds,
                 fraction=flops_per_token / per_token / speed.peak,
                 peak_memory_bytes=took.peak_memory_bytes,

@@ -47,6 +47,7 @@ def _tokens(job: Job) -> Results:
 
 
 def _plan(job: Job) -> Results:
+    from danlu.evaluation.heldout import heldout_rehearsal
     from danlu.pipeline.plan import plan_ladder
     from danlu.pipeline.run_plan import plan_lines, plan_run
     from danlu.scaling.executor import choose_executor
@@ -57,13 +58,16 @@ def _plan(job: Job) -> Results:
     flops = read_json(folder.budget)["flops"]
     ladder = plan_ladder(flops, folder.tokens, training, job.recipe.ladder)
     speed = measure_speed(training.device, training.precision)
+    evaluate = heldout_rehearsal(folder.tokens, training.context)
     executor = choose_executor(job.recipe.ladder, ladder.flops, len(ladder.rungs), speed.device)
     plan = plan_run(
         ladder,
         read_tokens_summary(folder.tokens),
         training,
         speed,
-        lambda model, batch, threads: rehearse(model, batch, training, 1.0, folder.tokens, folder.path, threads),
+        lambda model, batch, threads: rehearse(
+            model, batch, training, 1.0, folder.tokens, folder.path, threads, evaluate
+        ),
         at_once=executor.at_once,
         threads=executor.threads,
     )

@@ -42,6 +42,8 @@ class Rehearsal:
     """Most memory held, by the process where the device is the processor."""
     checkpoint_seconds: float
     """Writing one checkpoint (seconds); 0 where none was tried."""
+    evaluation_seconds: float
+    """Measuring the loss of one held-out token (seconds); 0 where that was not tried."""
 
 
 def rehearse(
@@ -52,6 +54,7 @@ def rehearse(
     tokens: Path | None = None,
     scratch: Path | None = None,
     threads: int | None = None,
+    evaluate: Callable[[Transformer], int] | None = None,
 ) -> Rehearsal:
     """Train a shape for a moment, as `pretrain` would: which tokens it sees changes nothing about the time, but to
     fetch them takes some.
@@ -62,6 +65,7 @@ def rehearse(
         tokens: folder that `build_tokens` wrote, to draw batches from; random tokens without it.
         scratch: a folder on the disk that checkpoints will go to, to try one; it is removed again.
         threads: threads to train with, where they are other than this process's.
+        evaluate: measures the model on some held-out tokens and says how many.
 
     Raises:
         DanluError: the device cannot be used.
@@ -69,7 +73,7 @@ def rehearse(
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
-        return _rehearse(model_config, batch_tokens, config, seconds, tokens, scratch)
+        return _rehearse(model_config, batch_tokens, config, seconds, tokens, scratch, evaluate)
     finally:
         torch.set_num_threads(before)
 
@@ -81,6 +85,7 @@ def _rehearse(
     seconds: float,
     tokens: Path | None,
     scratch: Path | None,
+    evaluate: Callable[[Transformer], int] | None,
 ) -> Rehearsal:
     engine = Engine.choose(config, Progress(silent=True))
     hyper = hyperparameters(model_config, _MOST * batch_tokens, replace(config, batch_tokens=batch_tokens))
@@ -110,7 +115,11 @@ def _rehearse(
         next(steps)  # reads the loss back, so the device has finished
         times.append(time.perf_counter() - began)
     mean = float(np.mean(times))
-    writing = 0.0
+    writing = evaluating = 0.0
+    if evaluate is not None:
+        began = time.perf_counter()
+        read = evaluate(model)
+        evaluating = (time.perf_counter() - began) / max(1, read)
     if scratch is not None:
         state = {**{f"model.{name}": p.data for name, p in model.named_parameters()}, **optimizer.state()}
         with tempfile.TemporaryDirectory(prefix=".rehearsal-", dir=scratch) as folder:
@@ -123,6 +132,7 @@ def _rehearse(
         steps=len(times),
         peak_memory_bytes=measured_peak_memory(engine.device),
         checkpoint_seconds=writing,
+        evaluation_seconds=evaluating,
     )
 
 
