@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from danlu.cli import chips, plan
+from danlu.cli.main import main
 from danlu.common.errors import DanluError
 
 WORDS = ["--model", "llama3-8b", "--tokens", "1T", "--chip", "h100", "--count", "16", "--date", "2024-06-30"]
@@ -70,3 +71,39 @@ def test_chips_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert sheet["availability"]["training"]["open"] is False  # for buyers in China
     with pytest.raises(DanluError, match="no chip"):
         chips.main(["show", "h1000"])
+
+
+def test_serving_answers_for_the_lengths_that_are_asked_for(tmp_path: Path) -> None:
+    words = ["plan", "--model", "llama3-8b", "--tokens", "1T", "--chip", "h100", "--count", "64"]
+    found = []
+    for prompt in ("512", "8192"):
+        out = tmp_path / f"{prompt}.json"
+        assert main([*words, "--prompt-tokens", prompt, "--answer-tokens", "256", "--json", str(out)]) == 0
+        found.append(json.loads(out.read_text())["serving_options"])
+    short, long = found
+    assert [one["token_seconds"] for one in short] == sorted(one["token_seconds"] for one in short)
+    rates = [one["tokens_per_chip_second"] for one in short]
+    assert rates == sorted(rates)
+    assert long[0]["context"] == 8448
+    assert long[0]["prefill_seconds"] > short[0]["prefill_seconds"]
+    assert max(one["batch"] for one in long) < max(one["batch"] for one in short)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [("not json", "Give the config.json"), ('{"is_encoder_decoder": true}', "an encoder and a decoder")],
+)
+def test_a_configuration_that_is_none_is_refused(
+    config: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(config)
+    assert main(["plan", "--model", str(path), "--tokens", "1T", "--chip", "h100", "--count", "8"]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_table_without_rows_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_text("model,chip,chip_count\n")
+    assert main(["plan", "--table", str(path)]) == 2
+    assert "no rows" in capsys.readouterr().err

@@ -35,6 +35,10 @@ class Arguments:
     """Distinct tokens of text that there are; more are repetitions."""
     serve: str | None = None
     """Tokens to be served over the model's life: more of them favour a smaller model, trained longer."""
+    prompt_tokens: int = 1024
+    """Tokens of a request that the model reads when it is served."""
+    answer_tokens: int = 1024
+    """Tokens that it then writes."""
     days: float | None = None
     """Wall time to aim at, backwards, where neither chips nor time are given (30)."""
     seq_len: int | None = None
@@ -140,6 +144,8 @@ def _table(arguments: Arguments) -> None:
 
     assert arguments.table
     rows = read_table(arguments.table)
+    if not rows:
+        raise DanluError(f"{arguments.table} has a header and no rows.", "Write one run a line.")
     answers = list(predict_table(rows))
     wrong = [answer for answer in answers if "error" in answer]
     if arguments.json and arguments.json != "-":

@@ -17,6 +17,7 @@ from danlu.planner.money import format_usd
 from danlu.planner.plan import Plan
 from danlu.planner.ranges import Range
 from danlu.planner.request import Outcome
+from danlu.planner.serving import Serving
 
 _BAR = 24
 
@@ -26,13 +27,8 @@ def show(found: Outcome) -> None:
     if found.answer:
         _show_answer(found)
     _show_plan(found.plan)
-    if found.serving:
-        one = found.serving
-        _say(
-            f"serving   {one.chips} chip{'s' if one.chips > 1 else ''} an instance, batch {one.batch}: "
-            f"{one.tokens_per_chip_second:,.0f} tokens/s a chip, {one.token_seconds * 1e3:.1f} ms a token, first token "
-            f"after {one.prefill_seconds:.2g} s ({one.prompt} + {one.context - one.prompt} tokens, 16-bit weights)"
-        )
+    if found.serving_options:
+        _show_serving(found.serving_options)
     elif found.serving_why_not:
         _say(f"serving   {found.serving_why_not}")
     if found.request.tflops is None and (len(found.plan.front) > 1 or found.counts):
@@ -46,6 +42,20 @@ def show(found: Outcome) -> None:
     for words in found.plan.step.job.accelerator.assumed:
         _say(f"assumed   {words}")
     _say("--explain traces every figure; --html FILE draws the page.")
+
+
+def _show_serving(options: Sequence[Serving]) -> None:
+    """The fastest token, the most tokens a chip, and two between."""
+    last = len(options) - 1
+    places = dict.fromkeys((0, last // 3, 2 * last // 3, last))
+    for place in places:
+        one = options[place]
+        _say(
+            f"{'serving' if place == 0 else '':<10}{one.chips} chip{'s' if one.chips > 1 else ''} an instance, batch"
+            f" {one.batch}: {one.tokens_per_chip_second:,.0f} tokens/s a chip, {one.token_seconds * 1e3:.1f} ms a"
+            f" token, first token after {one.prefill_seconds:.2g} s"
+        )
+    _say(f"{'':<10}({options[0].prompt} tokens read, {options[0].context - options[0].prompt} written, 16-bit weights)")
 
 
 def _say(words: str) -> None:
@@ -126,7 +136,7 @@ def _show_plan(plan: Plan) -> None:
         energy, carbon = costs.energy_kwh, costs.carbon_tonnes
         money.append(_either(energy, 1e4, "kWh", "MWh"))
         money.append(_either(carbon.times(1e3), 1e4, "kg CO2e", "t CO2e"))
-    _say(f"cost      {'; '.join(word for word in money if word)}  [prices of {plan.on}]")
+    _say(f"cost      {'; '.join(word for word in money if word) or 'unknown, see below'}  [prices of {plan.on}]")
     split = plan.split
     counted = ", with the active parameters" if shape.moe else ""
     _say(f"loss      {split.loss:.3f} (80%: {split.low:.3f} to {split.high:.3f}), by {plan.law.source}{counted}")

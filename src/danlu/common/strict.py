@@ -44,7 +44,7 @@ def from_mapping(cls: type[T], data: Mapping[str, Any], source: str, where: str 
 
 
 @cache
-def _hints(cls: type) -> dict[str, Any]:
+def _hints(cls: Any) -> dict[str, Any]:
     return get_type_hints(cls)
 
 

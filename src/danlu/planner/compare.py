@@ -72,12 +72,19 @@ def compare(
 
 def best_serving(shape: ModelShape, chip: Chip, setting: Setting) -> tuple[Serving | None, str]:
     """The instance with the most throughput a chip; where a figure is missing or the model does not fit, why not."""
+    options, why_not = serving_front(shape, chip, setting)
+    return (options[-1] if options else None), why_not
+
+
+def serving_front(shape: ModelShape, chip: Chip, setting: Setting) -> tuple[tuple[Serving, ...], str]:
+    """The instances that no other beats, fastest token first; where there is none, why not."""
     try:
         alone = chip.domain_size is None or chip.domain_size.value <= 1
         machine = accelerator(chip, usable_precision(chip, setting.precision), alone=alone, link_out=float("inf"))
-        return serving_options(shape, machine)[-1], ""
+        context = setting.prompt + setting.answer
+        return serving_options(shape, machine, prompt=setting.prompt, context=context), ""
     except DanluError as error:
-        return None, f"{error.cause} {error.remedy}"
+        return (), f"{error.cause} {error.remedy}"
 
 
 def ban(

@@ -114,9 +114,15 @@ def read_config(path: Path) -> ModelShape:
     Raises:
         DanluError: the file cannot be read, or lacks what a shape needs.
     """
-    config = read_json(path)
+    give = "Give the config.json of a decoder-only model."
+    try:
+        config = read_json(path)
+    except DanluError as error:
+        raise DanluError(error.cause, give) from error
     if not isinstance(config, dict):
-        raise DanluError(f"{path} is not a model's configuration.", "Give the config.json of a decoder-only model.")
+        raise DanluError(f"{path} is not a model's configuration.", give)
+    if config.get("is_encoder_decoder"):
+        raise DanluError(f"{path} describes an encoder and a decoder, whose steps are not modelled here.", give)
     inner = config.get("text_config")
     return shape_from_config(inner if isinstance(inner, dict) else config, name=path.parent.name or path.stem)
 
@@ -232,7 +238,7 @@ def _number(config: Mapping[str, Any], keys: tuple[str, ...], name: str) -> int:
 @cache
 def _labels() -> dict[str, str]:
     """Names and aliases of the models, with the name that each means."""
-    found = {}
+    found: dict[str, str] = {}
     for name, block in _blocks().items():
         aliases = re.match(r'name = ".*"\naliases = \[([^\]]*)\]', block)
         labels = re.findall(r'"([^"]*)"', aliases[1]) if aliases else []

@@ -260,8 +260,9 @@ def _hours(chip_hours: Range | float) -> Range:
 
 def _no_price(chip: Chip, kind: PriceKind) -> DanluError:
     what, unit = ("a purchase price", "20000") if kind == "purchase" else ("a rent", "2.5")
+    flag = "" if kind == "purchase" else "Add --usd-per-hour 2.5 here. "
     return DanluError(
         f"the catalogue has no offer of {what} for {chip.name}.",
-        f"Give one in a TOML file (--chips FILE): [[chip]] name = '{chip.name}', "
+        f"{flag}Give one in a TOML file (--chips FILE): [[chip]] name = '{chip.name}', "
         f"prices = [{{ kind = '{kind}', usd = {unit}, date = '2026-01', source = 'quote' }}].",
     )

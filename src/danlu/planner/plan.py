@@ -45,6 +45,10 @@ class Setting:
     """Distinct tokens of text."""
     served: float = 0.0
     """Tokens to be served over the model's life."""
+    prompt: int = 1024
+    """Tokens of a request that a served model reads."""
+    answer: int = 1024
+    """Tokens that it then writes."""
     link_out: float | None = None
     """Bytes/s between nodes for one chip, in place of the catalogue's."""
     tflops: float | None = None

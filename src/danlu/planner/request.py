@@ -10,7 +10,7 @@ from danlu.hardware.catalogue import Chip, find_chip, load_user_chips
 from danlu.hardware.catalogue.chip import Price
 from danlu.planner.backward import Answer, Wish, chip_of, plan_backwards, scaled
 from danlu.planner.cases import Job
-from danlu.planner.compare import Ban, Compared, ban, best_serving, compare, usable_precision
+from danlu.planner.compare import Ban, Compared, ban, compare, serving_front, usable_precision
 from danlu.planner.layout import RECOMPUTE, Layout, Recompute, Sharding
 from danlu.planner.loss import LossLaw
 from danlu.planner.models import model_shape
@@ -38,6 +38,8 @@ class Request:
     loss: float | None = None
     tokens_available: str | None = None
     serve: str | None = None
+    prompt_tokens: int = 1024
+    answer_tokens: int = 1024
     days: float | None = None
     seq_len: int | None = None
     batch_tokens: str | None = None
@@ -74,6 +76,9 @@ class Outcome:
     """By chip, where several were asked for."""
     ban: Ban | None
     serving: Serving | None
+    """The instance with the most throughput a chip."""
+    serving_options: tuple[Serving, ...]
+    """Those that no other beats in throughput a chip and time a token, fastest token first."""
     serving_why_not: str
     """Why there is no instance; empty where there is one."""
     counts: tuple[Scaled, ...]
@@ -128,7 +133,7 @@ def answer_request(request: Request, law: LossLaw) -> Outcome:
         asked = others or [plan.chip]
         on = request.on or date.today()
         found_ban = ban(asked, request.region, on, same, plan.shape, setting, known)
-    served, why_not = best_serving(plan.shape, plan.chip, setting)
+    options, why_not = serving_front(plan.shape, plan.chip, setting)
     return Outcome(
         request=request,
         plan=plan,
@@ -137,7 +142,8 @@ def answer_request(request: Request, law: LossLaw) -> Outcome:
         double=both[1],
         compared=compared,
         ban=found_ban,
-        serving=served,
+        serving=options[-1] if options else None,
+        serving_options=options,
         serving_why_not=why_not,
         counts=_counts(plan),
     )
@@ -152,6 +158,7 @@ def outcome_json(found: Outcome) -> dict[str, Any]:
     result["compared"] = [compared_json(each) for each in found.compared]
     result["ban"] = ban_json(found.ban) if found.ban else None
     result["serving"] = serving_json(found.serving) if found.serving else None
+    result["serving_options"] = [serving_json(each) for each in found.serving_options]
     result["serving_why_not"] = found.serving_why_not or None
     result["counts"] = [
         {
@@ -171,7 +178,13 @@ def _setting(request: Request, law: LossLaw) -> Setting:
         if request.recompute not in RECOMPUTE:
             raise DanluError(f"there is no recompute '{request.recompute}'.", f"It is {', '.join(RECOMPUTE)}.")
         recompute = request.recompute
-    positive = (("--seq-len", request.seq_len), ("--tflops", request.tflops), ("--usd-per-hour", request.usd_per_hour))
+    positive = (
+        ("--prompt-tokens", request.prompt_tokens),
+        ("--answer-tokens", request.answer_tokens),
+        ("--seq-len", request.seq_len),
+        ("--tflops", request.tflops),
+        ("--usd-per-hour", request.usd_per_hour),
+    )
     for flag, value in positive:
         if value is not None and not 0 < value < float("inf"):
             raise DanluError(f"{flag} is {value:g}.", "Give a number above 0.")
@@ -186,6 +199,8 @@ def _setting(request: Request, law: LossLaw) -> Setting:
         law=law,
         unique=parse_tokens(request.tokens_available) if request.tokens_available else None,
         served=parse_tokens(request.serve) if request.serve else 0.0,
+        prompt=request.prompt_tokens,
+        answer=request.answer_tokens,
     )
 
 

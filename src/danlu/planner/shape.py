@@ -259,7 +259,6 @@ def dense_shape(params: float, vocab: int = 128256, name: str = "") -> ModelShap
     if params < 1e6:
         raise DanluError(f"{params:g} parameters are too few for a model.", "Give at least a million, such as 7B.")
     best: ModelShape | None = None
-    label = name or f"{params / 1e9:.3g}B dense"
     small = params < 1.5e8
     unit = 64 if small else 128
     table = vocab if params > 5e8 else min(vocab, 32000)
@@ -270,13 +269,14 @@ def dense_shape(params: float, vocab: int = 128256, name: str = "") -> ModelShap
         heads = hidden // head
         kv = max((count for count in (8, 4, 2, 1) if heads % count == 0), default=1)
         ffn = max(64, round(3.5 * hidden / 64) * 64)
-        shape = ModelShape(label, layers, hidden, heads, kv, head, ffn, table, tied=params < 2e9)
+        shape = ModelShape(name or "dense", layers, hidden, heads, kv, head, ffn, table, tied=params < 2e9)
         if best is None or abs(shape.params() - params) < abs(best.params() - params):
             best = shape
         if shape.params() > 2 * params:
             break
     assert best is not None
-    return _tuned(best, params)
+    found = _tuned(best, params)
+    return found if name else replace(found, name=f"{found.params() / 1e9:.3g}B dense")
 
 
 def _tuned(shape: ModelShape, params: float) -> ModelShape:

@@ -140,7 +140,7 @@ def _sources() -> dict[str, Any]:
 @cache
 def _labels() -> dict[str, str]:
     """Names and aliases of the catalogue's chips, with the name that each means."""
-    found = {}
+    found: dict[str, str] = {}
     for name, block in _blocks().items():
         aliases = re.match(r'name = ".*"\naliases = \[([^\]]*)\]', block)
         labels = re.findall(r'"([^"]*)"', aliases[1]) if aliases else []
