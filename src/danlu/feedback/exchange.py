@@ -9,7 +9,7 @@ from typing import Any, Literal
 import danlu
 from danlu.common.errors import DanluError
 from danlu.common.files import sha256_file, write_json
-from danlu.feedback.files import rows, write_rows
+from danlu.feedback.files import is_store, rows, write_rows
 from danlu.feedback.formats import ASSISTANT, FORMATS, HUMAN, Dropped, Format, looks_like
 from danlu.feedback.records import Demonstration, Message, Prompt, Ranking, Record, prompt_text, to_json
 
@@ -56,7 +56,7 @@ def read_feedback(path: Path, wanted: Literal["rankings", "demonstrations", "any
         DanluError: the file is unreadable or in no format that can be used (it says which one it looks like and what
             to do), a row is damaged, or nothing that is wanted is in it.
     """
-    if path.is_file() and _is_store(path):
+    if is_store(path):
         return _from_store(path, wanted)
     form: Format | None = None
     records: list[Record] = []
@@ -87,11 +87,6 @@ def read_feedback(path: Path, wanted: Literal["rankings", "demonstrations", "any
     imported = Imported(form.name, tuple(records), number, dict(dropped))
     _hold(imported, path, wanted)
     return imported
-
-
-def _is_store(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(16) == b"SQLite format 3\0"
 
 
 def _from_store(path: Path, wanted: Literal["rankings", "demonstrations", "any"]) -> Imported:

@@ -44,6 +44,14 @@ def rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         ) from error
 
 
+def is_store(path: Path) -> bool:
+    """Whether a file is an annotation page's store (an SQLite database)."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(16) == b"SQLite format 3\0"
+
+
 def _text(path: Path) -> io.TextIOBase:
     if path.suffix.lower() == ".gz":
         return gzip.open(path, "rt", encoding="utf-8-sig")

@@ -8,6 +8,7 @@ from danlu.alignment.road_config import AlignmentConfig, sized
 from danlu.common.errors import DanluError
 from danlu.common.files import read_json
 from danlu.common.strict import to_mapping
+from danlu.feedback.files import is_store
 from danlu.pipeline.recipe import Recipe
 from danlu.pipeline.stage import Job, Stage
 
@@ -122,9 +123,12 @@ def _judge(job: Job) -> Results:
 
 
 def _user_files(*names: str) -> Any:
+    """The files that a user named. The annotation page's store is none: people go on writing there while the road waits
+    for their rankings, and what was read of it is in the run."""
+
     def sources(recipe: Recipe) -> Mapping[str, Sequence[Path]]:
         given = {name: getattr(recipe.alignment, name) for name in names}
-        return {name: [Path(path)] for name, path in given.items() if path is not None}
+        return {name: [Path(path)] for name, path in given.items() if path is not None and not is_store(Path(path))}
 
     return sources
 

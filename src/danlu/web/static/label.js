@@ -41,7 +41,7 @@ const size = (by) => {
 size(0);
 document.body.prepend(header("label", who));
 main.append(
-  element("div", { className: "status" }, element("h1", { textContent: say("nav.label") }), counts, button(say("label.smaller"), () => size(-0.1), { icon: "A−", className: "quiet" }), button(say("label.larger"), () => size(0.1), { icon: "A+", className: "quiet" })),
+  element("div", { className: "status" }, element("h1", { textContent: say("nav.label") }), counts, element("span", { className: "sizes" }, button(say("label.smaller"), () => size(-0.1), { icon: "A−", className: "quiet" }), button(say("label.larger"), () => size(0.1), { icon: "A+", className: "quiet" }))),
   place,
 );
 document.body.append(acts);
@@ -72,6 +72,7 @@ async function progress() {
 }
 
 function show(task) {
+  place.ariaBusy = "false";
   view?.close();
   view = null;
   ahead = null;
@@ -98,6 +99,7 @@ function show(task) {
 async function next() {
   const promised = ahead;
   view = null;
+  place.ariaBusy = "true"; // what is still on the screen is answered: keys mean nothing until the next one is there
   let task = await promised;
   if (task === undefined || task === null) {
     await outbox.flush(); // what was just answered must not come again
