@@ -22,7 +22,7 @@ def from_mapping(cls: type[T], data: Mapping[str, Any], source: str, where: str 
     Raises:
         DanluError: an unknown key (with the nearest valid one), a missing key or a value of the wrong type.
     """
-    hints = _hints(cls)
+    hints = _hints(cls)  # type: ignore[arg-type]  # a class is hashable
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for key, value in data.items():

@@ -299,7 +299,7 @@ def chain_table(found: Outlook) -> Table:
                 _LINKS[link.vendor.link],
                 Text(link.vendor.name, f"{link.vendor.name_zh} {link.vendor.name}".strip()),
                 same(link.vendor.country),
-                same(link.vendor.products),
+                Text(link.vendor.products.en, link.vendor.products.zh),
                 _limits(link),
                 _use_words(link, "training"),
                 _use_words(link, "inference"),

@@ -18,6 +18,7 @@ from danlu.report.language import Text, same
 from danlu.report.outlook_pictures import Bar, share_bars, variants
 from danlu.report.outlook_tables import REGION_NAMES
 from danlu.report.plan_pictures import FrontPoint, front_picture, part_bar
+from danlu.report.plan_words import both
 from danlu.report.sections import Section, SectionPage, Table, render_sections, write_sections
 from danlu.report.tables import Column
 
@@ -221,7 +222,7 @@ def _figures(found: Outcome) -> Section:
         Text("Sources of money, energy and carbon", "费用、能耗与碳排放的来源"),
         ("", "", "w"),
         ("source", "来源", "w"),
-        rows=[(name, same(source)) for name, value in spent if value for source in value.sources],
+        rows=[(name, both(source)) for name, value in spent if value for source in value.sources],
     )
     tables.append(Table(sources.caption, sources.columns, sources.rows, folded=True))
     missing = (*costs.missing, *job.accelerator.assumed)
@@ -232,7 +233,7 @@ def _figures(found: Outcome) -> Section:
             "每个数字均附区间或来源；目录所缺者列于下方，绝不猜测。",
         ),
         tables=tuple(tables),
-        sources=same("; ".join(missing)) if missing else None,
+        sources=both("; ".join(missing)) if missing else None,
     )
 
 
@@ -437,7 +438,7 @@ def _compared_table(compared: Sequence[Compared]) -> Table:
 
 def _reasons(compared: Sequence[Compared]) -> Text | None:
     reasons = [f"{each.chip.name}: {each.why_not}" for each in compared if each.why_not]
-    return same(" ".join(reasons)) if reasons else None
+    return both(" ".join(reasons)) if reasons else None
 
 
 def _ban(found: Ban) -> Section:
@@ -493,7 +494,7 @@ def _judged(use: Text, each: Availability) -> tuple[Text, ...]:
     verdict = _SALES["yes"] if each.open else _SALES[each.sale]
     if not each.open and each.sale in ("yes", "notification"):
         verdict = Text("figures do not allow it", "参数不允许")
-    return use, same(each.chip.name), verdict, same("; ".join(each.reasons))
+    return use, same(each.chip.name), verdict, both("; ".join(each.reasons))
 
 
 def _trace(plan: Plan) -> Section:

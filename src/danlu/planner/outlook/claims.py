@@ -206,8 +206,8 @@ def _category(claim: _Claim) -> Check:
     assert len(named) == len(claim.vendors)
     lines = tuple(
         Said(
-            f"{vendor.name}: {vendor.products}; {'ships' if vendor.hbm else 'no'} HBM",
-            f"{vendor.name_zh}：{vendor.products}；{'有' if vendor.hbm else '无'} HBM",
+            f"{vendor.name}: {vendor.products.en}; {'ships' if vendor.hbm else 'no'} HBM",
+            f"{vendor.name_zh}：{vendor.products.zh}；{'有' if vendor.hbm else '无'} HBM",
         )
         for vendor in named
     )

@@ -109,7 +109,7 @@ class VendorRecord:
     country: str
     link: str
     """accelerator, memory, foundry, equipment, ..."""
-    products: str
+    products: Said
     hbm: bool | None
     """Whether it ships high-bandwidth memory; None where the question does not arise."""
     rule: str
@@ -243,7 +243,7 @@ def vendors() -> tuple[VendorRecord, ...]:
             row["name_zh"],
             row["country"],
             row["link"],
-            row["products"],
+            Said(row["products"], row["products_zh"]),
             ships[row["hbm"]],
             row["rule"],
             row["note"],
