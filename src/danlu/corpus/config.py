@@ -28,7 +28,7 @@ class CorpusConfig:
     """Most text taken from each item of `data` (millions of UTF-8 bytes); None takes all of it."""
     heldout_share: float = 0.1
     """Share of the documents kept out of training to measure the loss on, from 0 to 1."""
-    heldout_megabytes: float = 1.0
+    heldout_megabytes: float = 0.6
     """Most text held out (millions of UTF-8 bytes), whatever its share: more would only make measuring slower."""
     toy: ToyConfig = field(default_factory=ToyConfig)
     """The toy language, where `data` asks for it."""

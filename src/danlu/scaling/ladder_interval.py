@@ -100,7 +100,8 @@ def outlook(fit: Fit, compute: Array, config: ForecastConfig, drift: Drift) -> O
     tail = (1 - config.level) / 2
     low, loss, high = np.log(surfaces.quantiles(params, params * fit.ratio, (tail, 0.5, 1 - tail)))
     beyond = np.maximum(np.log(compute / variables(fit.points, fit.half_life)["C"].max()), 0.0)
-    alone = max(surfaces.noise, config.seed_noise, _sampling_error(fit))
+    # Not the held-out text's own sampling error: the target is measured on the same text as the points.
+    alone = max(surfaces.noise, config.seed_noise)
     within = _normal_quantile(1 - tail) * np.hypot(alone, surfaces.spread(params, params * fit.ratio))
     least = np.hypot(within, drift.half_width(config.level) * beyond)
     low, high = loss - np.hypot(loss - low, least), loss + np.hypot(high - loss, least)
@@ -130,11 +131,6 @@ def measure_drift(fit: Fit, config: ForecastConfig) -> Drift:
     squares = _PRIOR_TESTS * config.drift**2 + sum(test.rate**2 for test in tests)
     freedom = _PRIOR_TESTS + len(tests)
     return Drift(math.sqrt(squares / freedom), freedom, tuple(tests))
-
-
-def _sampling_error(fit: Fit) -> float:
-    """Standard error of the held-out loss, as a share of it; the largest of the points'."""
-    return max((point.loss_se or 0.0) / point.loss for point in fit.points)
 
 
 def _normal_quantile(probability: float) -> float:
