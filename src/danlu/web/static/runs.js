@@ -2,11 +2,12 @@
 
 import { button, call, complain, element, formatTime, header, say, session } from "./common.js";
 import { chart } from "./runs/chart.js";
-import { again, samples, seconds, stages, verdict } from "./runs/detail.js";
+import { again, samples, seconds, stageName, stages, verdict } from "./runs/detail.js";
 import { Feed, pathOf } from "./runs/feed.js";
 import { plain } from "./text.js";
 
 const X = ["tokens", "episode", "step"];
+const ROAD = ["pretrain", "sft", "reward", "ppo"]; // the order in which their charts stand
 const LEFT_OUT = new Set([...X, "seconds", "lr_scale", "skipped"]);
 const who = await session();
 document.title = `${say("nav.runs")} · danlu`;
@@ -75,9 +76,11 @@ async function drawOnce() {
   const open = new Set([...detail.querySelectorAll("details[open]")].map((each) => each.dataset.key));
   const [run] = found;
   const legend = found.length > 1 ? element("p", { className: "legend" }, found.map(({ name }, number) => element("span", { className: `s${number}` }, plain(name)))) : null;
-  const groups = files.filter((file) => !file.startsWith("ladder/")).map((file) => charts(file, found, data)).filter(Boolean);
+  const place = (file) => (ROAD.indexOf(file.split("/")[0]) + ROAD.length + 1) % (ROAD.length + 1);
+  const own = files.filter((file) => !file.startsWith("ladder/")).sort((a, b) => place(a) - place(b) || a.localeCompare(b));
+  const groups = own.map((file) => charts(file, found, data, open)).filter(Boolean);
   const rungs = files.filter((file) => file.startsWith("ladder/") && file.endsWith("metrics.jsonl"));
-  const ladder = rungs.length ? fold("runs.ladder", "ladder", open, () => rungs.map((file) => charts(file, found, data))) : null;
+  const ladder = rungs.length ? fold("runs.ladder", "ladder", open, () => rungs.map((file) => charts(file, found, data, open))) : null;
   const report = run.has_report ? element("p", { className: "dim", textContent: say("runs.report", { file: `${run.name}/report.html` }) }) : null;
   const parts = [element("h2", {}, plain(run.name)), legend, report, verdict(run), stages(run, progress(run, data[0])), ...groups, ladder, samples(run), again(run)];
   return detail.replaceChildren(...parts.filter(Boolean));
@@ -92,26 +95,29 @@ function fold(title, key, open, make) {
 }
 
 /** Every number of a metrics file over tokens, episodes or steps; the loss of the target with its forecast. */
-function charts(file, found, data) {
+function charts(file, found, data, open) {
   const lines = data[0].get(file);
   if (!lines?.length) return null;
   const keys = [...new Set(lines.flatMap((line) => Object.keys(line).filter((key) => typeof line[key] === "number")))].filter((key) => !LEFT_OUT.has(key));
   const x = X.find((key) => lines.some((line) => typeof line[key] === "number"));
   if (!x) return null;
-  const pictures = keys.map((key) => {
+  const [told, others] = [[], []]; // those that are explained, and the rest
+  for (const key of keys) {
     const series = found.map((run, number) => ({ name: run.name, points: (data[number].get(file) ?? []).filter((line) => key in line).map((line) => [line[x], line[key]]) }));
     const isLoss = key === "loss" || key === "heldout_loss";
     const { forecast } = found[0];
     const bands = isLoss && file === "pretrain/metrics.jsonl" && forecast ? [{ low: forecast.low, high: forecast.high, middle: forecast.loss }] : [];
     const picture = chart(series, { label: key, xLabel: say(`axis.${x}`), logX: isLoss && x === "tokens", logY: isLoss, bands });
-    if (!picture) return null;
+    if (!picture) continue;
     const words = say(`metric.${key}`);
     const help = words === `metric.${key}` ? "" : words;
-    return element("figure", {}, element("figcaption", {}, plain(key), element("small", { className: "dim", textContent: [help, bands.length ? say("runs.band") : ""].filter(Boolean).join(" ") })), picture);
-  }).filter(Boolean);
-  if (!pictures.length) return null;
-  const title = element("h2", {}, plain(file));
-  return element("section", {}, title, element("div", { className: "charts" }, pictures));
+    const figure = element("figure", {}, element("figcaption", {}, plain(key), element("small", { className: "dim", textContent: [help, bands.length ? say("runs.band") : ""].filter(Boolean).join(" ") })), picture);
+    (help ? told : others).push(figure);
+  }
+  if (!told.length && !others.length) return null;
+  const rest = told.length && others.length ? fold("runs.more", `more ${file}`, open, () => [element("div", { className: "charts" }, others)]) : null;
+  const title = element("h2", {}, plain(stageName(file.split("/")[0])), " ", element("small", { className: "dim" }, plain(file)));
+  return element("section", {}, title, element("div", { className: "charts" }, told.length ? told : others), rest);
 }
 
 /** How far the target's training is, and how long it will still take. */

@@ -36,7 +36,8 @@ export class SettingsPanel {
   show(model) {
     for (const [name, input] of this.inputs) {
       const found = model?.defaults[name];
-      input.placeholder = found?.value === undefined || found.value === null ? say("settings.free") : String(found.value);
+      const without = name === "seed" ? say("settings.another") : name.endsWith("_penalty") ? "0" : say("settings.free");
+      input.placeholder = String(found?.value ?? without);
       input.title = found ? say("settings.source", { source: found.source }) : "";
     }
   }

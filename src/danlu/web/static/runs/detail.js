@@ -11,7 +11,7 @@ export const seconds = (value) => {
 };
 
 /** What a stage does, in the page's words; that of a further round is called ppo-2 and the like. */
-const stageName = (name) => {
+export const stageName = (name) => {
   const words = say(`stagename.${name}`);
   return words.startsWith("stagename.") ? name : words;
 };
