@@ -82,7 +82,9 @@ def start_of(bench: Bench, width: int) -> Path:
         train_target(model, run.tokens, bench.options.tokens, training, place / "base", bench.report)
         sft = replace(bench.config.sft, context=bench.config.context)
         shown = bench.material
-        run_sft(place / "base" / "model", shown.demonstrations, shown.validation, sft, place / "sft", bench.report)
+        base, mixed = place / "base" / "model", run.tokens if sft.pretraining_share else None
+        out = place / "sft"
+        run_sft(base, shown.demonstrations, shown.validation, sft, out, bench.report, pretraining=mixed)
     return place / "sft" / "model"
 
 

@@ -42,7 +42,7 @@ class RoadRewardConfig(RewardConfig):
 @dataclass(frozen=True)
 class RoadPPOConfig(PPOConfig):
     """PPO for models of some hundred thousand parameters, in some minutes on two cores: InstructGPT's, with rates for a
-    small width, and smaller batches, since there are a hundred times fewer episodes. Measured at width 64 (NOTES.md)."""
+    small width, and smaller batches, since there are a hundred times fewer episodes (NOTES.md, at width 64)."""
 
     episodes: int = 3328
     """Responses drawn in the whole run."""
@@ -71,8 +71,8 @@ class RoadPPOConfig(PPOConfig):
     missing_eos_score: float = -3.0
     """Replaces the score of a response without end token: well below the mean of those with one (about -0.6)."""
     ptx_coef: float = 0.7
-    """Weight of the pretraining loss (mean a token). Where SFT mixes pretraining text too, this does not keep the reward
-    from rising; where it does not, 0.3 did (NOTES.md)."""
+    """Weight of the pretraining loss (mean a token). Where SFT mixes pretraining text too, this does not keep the
+    reward from rising; where it does not, 0.3 did (NOTES.md)."""
     ptx_ratio: float = 0.25
     """Pretraining sequences a response. With 1 they took half of the time of learning."""
 
