@@ -124,8 +124,10 @@ def samples_of(bench: Bench, policy: Transformer, queries: Sequence[Query], voic
 
 def rewarded(drawn: Drawn, queries: Sequence[Query], reward: Reward, voice: Voice) -> Drawn:
     """Answers with a reward model's scores, as `draw` gives them."""
-    scores = reward([query for query in queries for _ in range(SAMPLES)], drawn.rollout.responses())
-    return replace(drawn, rewards=np.where(drawn.ended, scores.double().numpy(), voice.missing_eos_score))
+    every = [query for query in queries for _ in range(SAMPLES)]
+    scores = reward(every, drawn.rollout.responses()).double().numpy()
+    lost = voice.missing_eos_score
+    return replace(drawn, rewards=scores if lost is None else np.where(drawn.ended, scores, lost))
 
 
 def cell(bench: Bench, width: int, labels: int, rankings: Sequence[Ranking]) -> Mapping[str, Any]:
