@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,9 @@ def sensitivities(cases: Cases, k: Coefficients) -> Array:
     columns: dict[str, Any] = {
         name: np.tile(getattr(k, name) * np.exp(nudges[:, place]), n) for place, name in enumerate(names)
     }
-    many = Cases(**{field.name: np.repeat(getattr(cases, field.name), times, axis=0) for field in fields(Cases)})
+    many = cases  # a single one broadcasts
+    if n > 1:
+        many = Cases(**{field.name: np.repeat(getattr(cases, field.name), times, axis=0) for field in fields(Cases)})
     logs = np.log(step(many, Coefficients(**columns)).seconds).reshape(n, times)
     return np.asarray((logs[:, 1:] - logs[:, :1]) / NUDGE)
 
@@ -49,7 +52,7 @@ def deviations(
         slopes: the jobs' `sensitivities`: a step is as unsure as the coefficients are that it hangs on.
         familiar: chips that the fit saw.
     """
-    open_coefficients = np.einsum("ni,ij,nj->n", slopes, np.array(spread.covariance), slopes)
+    open_coefficients = ((slopes @ _matrix(spread.covariance)) * slopes).sum(axis=1)
     new = [float(job.accelerator.name not in familiar) + float(job.precision.name == "fp4") for job in jobs]
     experts = np.array([job.shape.moe is not None for job in jobs], dtype=float)
     return np.asarray(
@@ -61,6 +64,11 @@ def deviations(
             + np.array(new) * spread.unfamiliar**2
         )
     )
+
+
+@cache
+def _matrix(rows: tuple[tuple[float, ...], ...]) -> Array:
+    return np.array(rows)
 
 
 def intervals_of(jobs: Sequence[Job], assumed: Sequence[bool], cases: Cases, given: Calibration) -> list[Interval]:
