@@ -198,7 +198,7 @@ def line_of(made: Mapping[str, Any]) -> str:
 
 def picture(made: Sequence[Mapping[str, Any]], way: str) -> str:
     """Gold against the square root of the KL, a line for each cell."""
-    width, height, left, top, right, bottom = 760, 460, 60, 20, 740, 410
+    width, height, left, top, right, bottom = 860, 460, 60, 20, 660, 410
     lines = []
     for one in made:
         for curve in one["curves"]:
@@ -228,6 +228,21 @@ def picture(made: Sequence[Mapping[str, Any]], way: str) -> str:
         style = f"fill:none;stroke:hsl(12 70% {shade:.0f}%);stroke-width:{thick:.1f}"
         tip = svg.element("title", f"width {one['width']}, {one['labels']:,} comparisons")
         parts.append(svg.element("polyline", tip, points=steps, style=style))
+        peak = max(points, key=lambda point: point[1])
+        if peak is not points[-1]:
+            x, y = place(*peak)
+            parts.append(
+                svg.element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r="4", style=style.replace("none", "white", 1))
+            )
+    lines.sort(key=lambda line: -line[1][-1][1])
+    for row, (one, _) in enumerate(lines):
+        shade = 75 - 55 * widths.index(one["width"]) / max(len(widths) - 1, 1)
+        thick = 1.2 + 2.4 * labels.index(one["labels"]) / max(len(labels) - 1, 1)
+        y = top + 14 + 22 * row
+        style = f"stroke:hsl(12 70% {shade:.0f}%);stroke-width:{thick:.1f}"
+        parts.append(svg.element("line", x1="680", y1=f"{y - 4}", x2="704", y2=f"{y - 4}", style=style))
+        parts.append(svg.label(710, y, f"width {one['width']}, {one['labels']:,} pairs", "tick"))
+    parts.append(svg.element("style", "text{font:12px sans-serif;fill:#666}.axis{stroke:#888}"))
     box = f"0 0 {width} {height}"
     return svg.element("svg", *parts, xmlns="http://www.w3.org/2000/svg", viewBox=box, font_family="sans-serif")
 
