@@ -207,18 +207,19 @@ def test_a_person_at_a_terminal_edits_lines_and_finds_them_again(folders: dict[s
             preexec_fn=lambda: __import__("fcntl").ioctl(0, __import__("termios").TIOCSCTTY, 0), close_fds=True,
         )  # fmt: skip
         os.close(theirs)
-        shown = ""
+        shown, seen = "", 0
 
         def until(words: str) -> None:
-            nonlocal shown
+            """Wait for words that are new, and then for the prompt: before that the terminal is not the editor's."""
+            nonlocal shown, seen
             deadline = time.monotonic() + 120
-            start = len(shown)
-            while words not in shown[start:]:
+            while (found := shown.find(words, seen)) < 0 or not shown[found:].endswith("> "):
                 assert time.monotonic() < deadline, shown
                 if select.select([ours], [], [], 1)[0]:
                     shown += os.read(ours, 4096).decode(errors="replace")
+            seen = len(shown)
 
-        until("> ")
+        until("")
         for keys, words in typed:
             os.write(ours, keys.encode())
             until(words)
