@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -129,3 +130,16 @@ def test_costly_steps_are_redone_only_when_asked(road: tuple[Stage, ...], folder
         go(changed)
     assert go(changed, force=True) == ["rankings", "reward", "align"]
     assert go(changed) == []
+
+
+def test_people_may_go_on_writing_to_the_store_that_was_read(tmp_path: Path) -> None:
+    from danlu.feedback.store import Store
+
+    store, file = tmp_path / "feedback.sqlite", tmp_path / "mine.jsonl"
+    Store(store).close()
+    file.write_text("{}\n")
+    watched = {}
+    for path in (store, file):
+        one = recipe(demonstrations=str(path), rankings=str(path))
+        watched[path] = {name: paths for stage in alignment_stages(one) for name, paths in stage.sources(one).items()}
+    assert watched == {store: {}, file: {"demonstrations": [file], "rankings": [file]}}
