@@ -1,13 +1,13 @@
 """What the step-time model needs to know of a chip, taken from its catalogue entry; what is inferred is named."""
 
 import math
-import statistics
 from dataclasses import dataclass
 from functools import cache
 
 from danlu.common.errors import DanluError
 from danlu.hardware.catalogue import Chip, all_chips
 from danlu.planner.precision import Precision
+from danlu.planner.ranges import quantile
 
 GIB = 2.0**30
 
@@ -135,13 +135,13 @@ def _share(vendor: str, released: int, name: str) -> tuple[float, str]:
     own = sorted((distance, share) for maker, distance, share in shares if maker == vendor)
     if own:
         nearest = [share for distance, share in own if distance == own[0][0]]
-        return statistics.median(nearest), f"median of {vendor}'s measured chips nearest in time"
+        return quantile(nearest, 0.5), f"median of {vendor}'s measured chips nearest in time"
     if vendor in _MATRIX_ENGINES:
         kin = [share for maker, _, share in shares if maker in _MATRIX_ENGINES]
         if kin:
-            return statistics.median(kin), "median of the measured chips with large matrix engines"
+            return quantile(kin, 0.5), "median of the measured chips with large matrix engines"
     if shares:
-        return statistics.median(share for *_, share in shares), "median of all measured chips"
+        return quantile([share for *_, share in shares], 0.5), "median of all measured chips"
     return 0.75, "nothing measured"
 
 
@@ -158,6 +158,6 @@ def _link(chip: Chip, name: str, *, needed: bool, infer: bool, assumed: list[str
     known = [getattr(each, name).value for each in all_chips() if getattr(each, name) is not None]
     if not known:
         raise DanluError(f"no chip of the catalogue has {name}.", "Give it in a TOML file.")
-    value = statistics.median(known)
+    value = quantile(known, 0.5)
     assumed.append(f"{name} of {chip.name} is unpublished: {value / 1e9:.3g} GB/s, the median of the catalogue")
     return value
