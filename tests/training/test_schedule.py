@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from danlu.training.schedule import Schedule
+from danlu.training.schedule import Schedule, between_saves
 
 
 def test_rises_stays_and_falls_towards_zero():
@@ -23,3 +23,9 @@ def test_a_shorter_run_is_a_prefix_until_it_cools_down(short, more, warmup, shar
     for step in range(one.cooldown_start):
         assert one.factor(step) == two.factor(step)
     assert all(0 < one.factor(step) <= 1 for step in range(short))
+
+
+def test_saving_takes_no_more_than_a_fiftieth_of_the_time() -> None:
+    assert between_saves(15.0, 0.01) == 15.0
+    assert between_saves(15.0, 2.0) == 100.0
+    assert between_saves(0.0, 2.0) == 0.0  # asked for after every step

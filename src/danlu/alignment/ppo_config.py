@@ -67,8 +67,8 @@ class RewardLearningConfig:
     """auto, or torch's name of a device."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """Arithmetic: auto is bf16 where the hardware has it. Weights and optimizer stay fp32 (S)."""
-    checkpoint_seconds: float = 60.0
-    """Time between two checkpoints (seconds); they are written between batches."""
+    checkpoint_seconds: float = 15.0
+    """Seconds between checkpoints, more where saving would take over a fiftieth of them; 0: after every batch."""
     keep_checkpoints: int = 2
     """Newest checkpoints that are kept."""
 

@@ -61,8 +61,8 @@ class TuningConfig:
     None: as many as have about 4096 tokens on a processor, 65536 elsewhere."""
     nonfinite: Literal["stop", "skip"] = "stop"
     """What a step with a loss or gradient that is not finite does: stop the run, or skip the update and count it."""
-    checkpoint_seconds: float = 60.0
-    """Time between two checkpoints (seconds)."""
+    checkpoint_seconds: float = 15.0
+    """Seconds between checkpoints, more where saving would take over a fiftieth of them; 0: after every step."""
     keep_checkpoints: int = 2
     """Newest checkpoints that are kept."""
 

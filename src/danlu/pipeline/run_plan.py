@@ -22,6 +22,7 @@ from danlu.scaling.verdict import Planned
 from danlu.tokens.build import TokensSummary
 from danlu.training.config import TrainingConfig
 from danlu.training.dials import batch_tokens
+from danlu.training.schedule import between_saves
 
 if TYPE_CHECKING:
     from danlu.training.rehearsal import Rehearsal
@@ -134,7 +135,7 @@ def plan_run(
         flops_per_token = model.flops_per_token(ladder.context)
         seconds = amount * per_token
         evaluations = training.evaluations if name == "target" else lengths
-        saves = evaluations + lengths + math.floor(seconds / training.checkpoint_seconds)
+        saves = evaluations + lengths + _saves(seconds, training.checkpoint_seconds, took.checkpoint_seconds)
         planned.append(
             PlannedTraining(
                 name=name,
@@ -180,6 +181,12 @@ def plan_run(
         memory_bytes_high=memory * (1 + SPREAD),
         elsewhere=elsewhere([(each.model, each.batch_tokens, each.tokens) for each in planned], ladder.context),
     )
+
+
+def _saves(seconds: float, wished: float, saving: float) -> int:
+    """Checkpoints by the clock."""
+    between = between_saves(wished, saving)
+    return math.floor(seconds / between) if between else 0
 
 
 def _makespan(seconds: Sequence[float], at_once: int) -> float:

@@ -28,7 +28,7 @@ from danlu.training.distributed import Shardable, World, join_world, local_devic
 from danlu.training.journal import Journal
 from danlu.training.loop import Loss, StepResult, train_steps
 from danlu.training.optimizer import Updates
-from danlu.training.schedule import LearningRate
+from danlu.training.schedule import LearningRate, between_saves
 
 Batch = TypeVar("Batch")
 M = TypeVar("M", bound=nn.Module)
@@ -224,7 +224,7 @@ def run_training(
         clip=settings.clip,
         nonfinite=settings.nonfinite,
     )
-    saved, spoken = time.monotonic(), time.monotonic()
+    saved, spoken, saving = time.monotonic(), time.monotonic(), 0.0
     with stop_between_steps() as stop:
         began = time.monotonic()
         for result in steps:
@@ -248,12 +248,14 @@ def run_training(
                 if world.is_main:
                     report.show(step, schedule.steps, run.label, note)
             at_end, whole = step == schedule.steps, step % run.boundary == 0
-            wanted = time.monotonic() - saved > settings.checkpoint_seconds or bool(stop)
+            wanted = time.monotonic() - saved > between_saves(settings.checkpoint_seconds, saving) or bool(stop)
             wanted = wanted or step in run.evaluation_steps or step in checkpoints.pinned
             if engine.agreed((wanted and whole) or at_end):
                 progress = {"seconds": outcome.seconds, "skipped": outcome.skipped, "loss": outcome.loss}
+                before = time.monotonic()
                 checkpoints.save(step, state, progress | ({"companion": companion.progress()} if companion else {}))
                 saved = time.monotonic()
+                saving = saved - before
             if run.evaluate and step in run.evaluation_steps and not at_end:
                 evaluate()
             if engine.agreed(bool(stop)) and whole and not at_end:

@@ -77,3 +77,13 @@ class Decay:
         done = (step - self.warmup) / max(1, self.steps - self.warmup)
         left = (1 + math.cos(math.pi * done)) / 2 if self.shape == "cosine" else 1 - done
         return self.floor + (1 - self.floor) * left
+
+
+def between_saves(wished: float, saving: float) -> float:
+    """Seconds between two checkpoints: as wished, but so many that saving takes no more than a fiftieth of the time.
+
+    Args:
+        wished: 0 saves after every step, whatever it costs.
+        saving: what the last checkpoint took (seconds).
+    """
+    return max(wished, 50 * saving) if wished else 0.0
