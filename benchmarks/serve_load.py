@@ -82,10 +82,13 @@ async def ask(target: Target, number: int, tally: Tally, pause: float = 0.0) -> 
             if event.get("usage"):
                 tokens = event["usage"]["completion_tokens"]
             for choice in event.get("choices", ()):
+                finished = finished or choice.get("finish_reason") is not None
+                text = choice.get("text") or choice.get("delta", {}).get("content") or ""
+                if not text and not choice.get("finish_reason"):
+                    continue  # a chat begins with the role alone, before there is a token
                 if not texts:
                     tally.waits.append(time.perf_counter() - began)
-                texts.append(choice.get("text") or choice.get("delta", {}).get("content") or "")
-                finished = finished or choice.get("finish_reason") is not None
+                texts.append(text)
             if pause:
                 await asyncio.sleep(pause)
     except asyncio.CancelledError:
@@ -141,7 +144,7 @@ def figures(tallies: list[Tally], seconds: float) -> dict[str, Any]:
         "mixed_up": sum(tally.mixed_up for tally in tallies),
         "tokens_per_second": round(sum(tokens) / seconds, 1),
         "first_token_median": round(statistics.median(waits), 4) if waits else None,
-        "first_token_p99": round(waits[int(0.99 * (len(waits) - 1))], 4) if waits else None,
+        "first_token_p99": round(waits[min(len(waits) - 1, int(0.99 * len(waits)))], 4) if waits else None,
         "tokens_least_and_most": [min(tokens), max(tokens)],
         "fairness": round(sum(tokens) ** 2 / (len(tokens) * squares), 4) if squares else None,
     }
