@@ -6,6 +6,7 @@ process that dies loses nothing that was committed.
 """
 
 import json
+import sqlite3
 import time as clock
 import uuid
 from collections.abc import Collection, Iterator, Mapping
@@ -106,7 +107,20 @@ def connect(place: str | Path) -> Engine:
 def _prepare_sqlite(connection: Any, _: object) -> None:
     connection.isolation_level = None  # the driver begins no transaction by itself: see _begin_sqlite
     for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        connection.execute(f"PRAGMA {setting}")
+        _set(connection, setting)
+
+
+def _set(connection: Any, setting: str) -> None:
+    """A new file's change to the write-ahead mode does not wait for others who open it at the same moment: we do."""
+    deadline = clock.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute(f"PRAGMA {setting}")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or clock.monotonic() > deadline:
+                raise
+            clock.sleep(0.02)
 
 
 def _begin_sqlite(connection: Connection) -> None:
