@@ -11,7 +11,7 @@ import tyro
 from danlu.cli.chat_settings import ChatSettings
 from danlu.cli.model_folder import model_folder
 from danlu.cli.parse import parse
-from danlu.cli.serve import data_folder, yield_processors
+from danlu.cli.serve import data_folder
 from danlu.common.errors import DanluError
 
 
@@ -35,7 +35,6 @@ class Arguments:
 def main(words: list[str]) -> None:
     """Run the verb."""
     arguments = parse(Arguments, words, "chat")
-    yield_processors()
     if not arguments.models:
         raise DanluError("no model is given.", "danlu chat RUN_OR_MODEL")
     from danlu.cli.chat_talk import Talk

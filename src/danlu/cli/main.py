@@ -59,6 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     A stop by SIGINT gives 130 and by SIGTERM 143.
     """
+    # Read when torch is loaded. Threads that wait for each other soon sleep: where anything else runs too, spinning on
+    # holds up the very threads that are waited for, and takes three times the work (NOTES.md).
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help", "help"):
         print(_HELP, end="")

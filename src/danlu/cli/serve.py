@@ -52,19 +52,9 @@ def data_folder(given: Path | None) -> Path:
     return given or Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "danlu"
 
 
-def yield_processors() -> None:
-    """Have threads that wait for each other in a matrix product sleep and not spin; to be called before torch comes.
-
-    The engine shares the processors with the server's own thread and whatever else runs. Spinning, threads that wait
-    hold up the very ones that they wait for: with three programs on each core it served a fifth as many tokens.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
-
 def main(words: list[str]) -> None:
     """Run the verb."""
     arguments = parse(Arguments, words, "serve")
-    yield_processors()
     from functools import partial
 
     from danlu.web.config import ServerConfig
