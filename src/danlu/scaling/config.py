@@ -67,7 +67,7 @@ class ForecastConfig:
     """Where the fit's Huber loss turns from squares to absolute values (natural log of the loss)."""
     seed_noise: float = 3e-3
     """Smallest run-to-run standard deviation to reckon with, as a share of the loss."""
-    drift: float = 0.01
+    drift: float = 0.02
     """How far a law is expected to be off for each e-fold of compute that it is carried beyond its points (standard
     deviation, share of the loss), before a ladder's own larger runs have been forecast from its smaller ones."""
     emphasis: float = 0.5

@@ -23,7 +23,7 @@ from danlu.scaling.speed import SpeedLaw, fit_speed
 from danlu.scaling.surfaces import FORMULA
 
 _BAND_PLACES = 33
-_RESTLESS = 1.6
+_RESTLESS = 1.2
 """Times the expected drift from which a ladder's own is spoken of."""
 _FAR = 30.0
 """Times the ladder's compute beyond which published forecasts were seen to fail without a rung on the way."""
@@ -354,7 +354,7 @@ def _warnings(
             f"The target's {target.tokens / target.params:.3g} tokens a parameter lie outside what the ladder saw."
         )
     if drift.rate > _RESTLESS * config.drift:
-        worst = max(drift.tests, key=lambda test: test.rate)
+        worst = max(drift.tests, key=lambda test: abs(test.error))
         found.append(
             f"The ladder's own larger runs came out {100 * drift.rate:.1f}% off for each e-fold of compute when"
             f" forecast from its smaller ones (most: {worst.rung} at {format_count(worst.tokens)} tokens, forecast"

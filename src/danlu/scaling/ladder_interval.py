@@ -45,9 +45,9 @@ class Backtest:
     """Natural log of its compute over the largest it was forecast from."""
 
     @property
-    def rate(self) -> float:
-        """How far off the forecast was for each e-fold of compute (share of the loss)."""
-        return abs(math.log(self.measured / self.forecast)) / max(self.beyond, _LEAST_BEYOND)
+    def error(self) -> float:
+        """Measured over forecast (natural log)."""
+        return math.log(self.measured / self.forecast)
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def measure_drift(fit: Fit, config: ForecastConfig) -> Drift:
 
     No law is known to hold beyond its points, least of all in runs so short that their losses still fall from a
     transient; a ladder whose own larger runs come out otherwise than its smaller ones said cannot promise better for
-    the target. `config.drift` counts as `_PRIOR_TESTS` tests.
+    the target. `config.drift` counts as `_PRIOR_TESTS` tests over an e-fold each.
     """
     values = variables(fit.points, fit.half_life)
     tests = []
@@ -128,9 +128,10 @@ def measure_drift(fit: Fit, config: ForecastConfig) -> Drift:
         tests.append(
             Backtest(point.rung, point.params, point.tokens, float(forecast), point.loss, math.log(compute / before))
         )
-    squares = _PRIOR_TESTS * config.drift**2 + sum(test.rate**2 for test in tests)
-    freedom = _PRIOR_TESTS + len(tests)
-    return Drift(math.sqrt(squares / freedom), freedom, tuple(tests))
+    # Errors are taken to grow in proportion to the distance, so that the far tests say most; the prior's are an e-fold.
+    squares = _PRIOR_TESTS * config.drift**2 + sum(test.error**2 for test in tests)
+    distance = _PRIOR_TESTS + sum(max(test.beyond, _LEAST_BEYOND) ** 2 for test in tests)
+    return Drift(math.sqrt(squares / distance), _PRIOR_TESTS + len(tests), tuple(tests))
 
 
 def _normal_quantile(probability: float) -> float:
