@@ -3,12 +3,11 @@
     python benchmarks/tokens_to_loss.py [--text FOLDER] [--json FILE] [--tokens 3e6] [--seeds 3] [--width 128]
 
 One model (Qwen3's layout, 0.9M parameters with its table at width 128), real text (the running interpreter's standard
-library, and every text file in --text). The baseline is AdamW with warm-up and a cosine to a tenth; its learning rate and batch are
-chosen from a grid by their loss on half the tokens, and danlu's from a grid of the same number of trials, at the same
-length. Then, for three seeds: the baseline is trained for all its tokens, and danlu's recipe for growing shares of
-them, each share a whole run with its own cooldown. The ratio is the share at which danlu's mean loss meets the
-baseline's mean loss, interpolated in logs between the shares around it.
-"""
+library, and every text file in --text). The baseline is AdamW with warm-up and a cosine to a tenth; its learning rate
+and batch are chosen from a grid by their loss on half the tokens, and danlu's from a grid of the same number of
+trials, at the same length. Then, for three seeds: the baseline is trained for all its tokens, and danlu's recipe for
+growing shares of them, each share a whole run with its own cooldown. The ratio is the share at which danlu's mean
+loss meets the baseline's mean loss, interpolated in logs between the shares around it."""
 
 import argparse
 import itertools
