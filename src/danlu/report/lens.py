@@ -23,7 +23,10 @@ def draw_lens(outcome: Outcome, language: Language, box: Box, spot: Box, plot: L
     assert loss.forecast is not None
     values = [value for value in (loss.low, loss.high, loss.measured, loss.forecast) if value is not None]
     span = max(max(values) - min(values), 0.002 * loss.forecast)
-    axis = LogAxis(max(min(values) - 0.3 * span, min(values) / 2), max(values) + 0.3 * span, box.bottom, box.top)
+    # No more than the large plot shows: an interval may be as wide as that.
+    low = max(min(values) - 0.3 * span, min(plot.low, min(values)))
+    high = min(max(values) + 0.3 * span, max(plot.high, max(values)))
+    axis = LogAxis(low, high, box.bottom, box.top)
     factor = box.height / (plot(axis.low) - plot(axis.high))
     middle = box.left + 0.36 * box.width
     title = tr("picture.lens", factor=figures.times(factor)).say(language)
