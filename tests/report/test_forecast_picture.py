@@ -98,3 +98,15 @@ def test_a_measurement_far_outside_stays_on_the_picture(run: Path) -> None:
     picture = drawn(run)
     heights = [float(y) for y in re.findall(r'd="M[\d.]+,(-?[\d.]+)l', picture)]
     assert all(0 < y < WIDE.height for y in heights)
+
+
+@pytest.mark.parametrize("layout", [WIDE, NARROW])
+def test_an_interval_wider_than_the_picture_stays_on_it(run: Path, layout: Layout) -> None:
+    change(run / "forecast.json", low=0.4, high=9.0)
+    change(run / "verdict.json", low=0.4, high=9.0)
+    spot = next(
+        node for node in ElementTree.fromstring(drawn(run, layout)).iter() if "lens-spot" in node.get("class", "")
+    )
+    top, height = float(spot.get("y", "nan")), float(spot.get("height", "nan"))
+    assert layout.plot.top - 1 <= top
+    assert top + height <= layout.plot.bottom + 1
