@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,9 @@ def test_the_assistant_loads_in_transformers_with_its_template(run: Path) -> Non
 def test_one_can_chat_with_it(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("Name two animals.\n\nWhat is one plus one?\n"))
     assert main(["chat", str(run), "--max-new-tokens", "6"]) == 0
-    assert "An assistant." in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "is an assistant." in said
+    assert len(re.findall(r"^\[\d tokens?, ", said, re.MULTILINE)) == 2  # an answer to each question
 
 
 def test_the_second_time_there_is_nothing_to_do(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

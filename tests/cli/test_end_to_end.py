@@ -154,7 +154,9 @@ def test_generate_and_chat_continue_text(
     with (tmp_path / "typed").open(encoding="utf-8") as typed:
         monkeypatch.setattr("sys.stdin", typed)
         assert main(["chat", str(run), "--max-new-tokens", "8"]) == 0
-    assert "Mia has" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "is a base model" in said
+    assert "\n[8 tokens, " in said
 
 
 def test_export_writes_a_folder_that_reads_back(run: Path, tmp_path: Path) -> None:
