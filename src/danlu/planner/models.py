@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from danlu.common.entries import entry_labels, split_entries
 from danlu.common.errors import DanluError
 from danlu.common.files import read_json
 from danlu.common.strict import from_mapping
@@ -47,7 +48,7 @@ def named_models() -> dict[str, NamedModel]:
 def _blocks() -> dict[str, str]:
     """The text of each entry of models.toml by the model's name: most commands need one of them."""
     text = files("danlu.planner").joinpath("models.toml").read_text(encoding="utf-8")
-    return {block.split('"', 2)[1]: block for block in text.split("\n[[model]]\n")[1:]}
+    return split_entries(text, "model")
 
 
 @cache
@@ -238,12 +239,7 @@ def _number(config: Mapping[str, Any], keys: tuple[str, ...], name: str) -> int:
 @cache
 def _labels() -> dict[str, str]:
     """Names and aliases of the models, with the name that each means."""
-    found: dict[str, str] = {}
-    for name, block in _blocks().items():
-        aliases = re.match(r'name = ".*"\naliases = \[([^\]]*)\]', block)
-        labels = re.findall(r'"([^"]*)"', aliases[1]) if aliases else []
-        found |= {_plain(label): name for label in (name, *labels)}
-    return found
+    return entry_labels(_blocks(), _plain)
 
 
 def _plain(name: str) -> str:

@@ -13,6 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, get_args
 
+from danlu.common.entries import entry_labels, split_entries
 from danlu.common.errors import DanluError
 from danlu.common.strict import from_mapping
 from danlu.hardware.catalogue.chip import GRADES, PRECISIONS, Chip, Figure, Offer, Price, PriceKind, TrainingRun
@@ -128,8 +129,7 @@ def _file(name: str) -> str:
 @cache
 def _blocks() -> dict[str, str]:
     """The text of each entry of the catalogue's file by the chip's name: most commands need one of them."""
-    blocks = _file("chips.toml").split("\n[[chip]]\n")[1:]
-    return {block.split('"', 2)[1]: block for block in blocks}
+    return split_entries(_file("chips.toml"), "chip")
 
 
 @cache
@@ -140,12 +140,7 @@ def _sources() -> dict[str, Any]:
 @cache
 def _labels() -> dict[str, str]:
     """Names and aliases of the catalogue's chips, with the name that each means."""
-    found: dict[str, str] = {}
-    for name, block in _blocks().items():
-        aliases = re.match(r'name = ".*"\naliases = \[([^\]]*)\]', block)
-        labels = re.findall(r'"([^"]*)"', aliases[1]) if aliases else []
-        found |= {_key(label): name for label in (name, *labels)}
-    return found
+    return entry_labels(_blocks(), _key)
 
 
 @cache
