@@ -204,3 +204,14 @@ def test_stopped_and_killed_ladders_end_as_one_that_ran_through(tmp_path):
     script["run"](tmp_path / "whole", Here())
     torch.set_num_threads(threads)
     assert _losses(tmp_path / "torn") == _losses(tmp_path / "whole")
+
+
+def test_an_accelerator_trains_one_rung_at_a_time_and_only_those_that_may_be_seen(monkeypatch):
+    monkeypatch.setattr("danlu.scaling.executor.usable_cores", lambda: 8)
+    monkeypatch.setattr("danlu.scaling.executor._accelerators", lambda: 2)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    config = LadderConfig(workers=4)
+    assert choose_executor(config, 1e12, 4, "cuda:0") == Processes(2, 4, ("0", "1"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    assert choose_executor(config, 1e12, 4, "cuda:0") == Processes(2, 4, ("4", "5"))

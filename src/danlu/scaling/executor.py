@@ -191,16 +191,24 @@ def choose_executor(config: LadderConfig, ladder_flops: float, rungs: int, devic
         return Here()
     places = usable_cores() if device == "cpu" else _accelerators()
     count = min(rungs, config.workers or places)
+    if device != "cpu":
+        count = min(count, places)  # an accelerator trains one rung at a time
     if count < 2 or (config.executor == "auto" and config.workers is None and ladder_flops < _WORTH_FLOPS):
         return Here()
-    devices = () if device == "cpu" else tuple(str(index) for index in range(count))
-    return Processes(count, max(1, usable_cores() // count), devices)
+    return Processes(count, max(1, usable_cores() // count), () if device == "cpu" else _visible(count))
 
 
 def _accelerators() -> int:
     import torch
 
     return torch.cuda.device_count() if torch.cuda.is_available() else 1
+
+
+def _visible(count: int) -> tuple[str, ...]:
+    """What to name each of `count` accelerators by, among those that this process may see."""
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = allowed.split(",") if allowed else [str(index) for index in range(count)]
+    return tuple(names[:count])
 
 
 def _failure(error: DanluError) -> Outcome:
