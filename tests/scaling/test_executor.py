@@ -149,8 +149,8 @@ def fingerprint():  # of the weights, in the place of a held-out loss
 def run(out, executor):
     run_ladder(plan, tokens, config, out, Progress(terminal=False), fingerprint, executor)
 
-cli._verb = lambda name: lambda words: run(tokens.parent / "torn", Processes(2, 1))
-if __name__ == "__main__":
+if __name__ == "__main__":  # no other reader of this file shall find the verbs changed
+    cli._verb = lambda name: lambda words: run(tokens.parent / "torn", Processes(2, 1))
     sys.exit(cli.main(["ladder"]))
 """
 
