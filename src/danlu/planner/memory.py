@@ -94,6 +94,9 @@ def memory(cases: Cases, model: MemoryModel) -> Memory:
     one_stage = cases.pp == 1
     activations = np.where(one_stage, last, np.where(logits_lead, last, first))
     shown_logits = np.where(one_stage | logits_lead, logits, 0.0)
+    # The allocator loses a share of the many tensors; what DeepSpeed lays out flat leaves no gaps. Its logs print the
+    # driver's figure, so there the lost part of weights and gradients shows too.
+    loose = activations + shown_logits + np.where(cases.deepspeed > 0, weights + gradients, 0.0)
     flat = (cases.deepspeed > 0) & (cases.fp32_gradients > 0)
     gradients = gradients + np.where(flat, (model.copies_deepspeed - 2) * (common + experts), 0.0)
     buffers = (cases.deepspeed > 0) & ~flat
@@ -101,7 +104,7 @@ def memory(cases: Cases, model: MemoryModel) -> Memory:
     gradients = gradients + np.where(buffers & (stage == 0), 8.0 * (common + experts), 0.0)
     fixed = np.where(buffers, model.fixed_deepspeed, model.fixed)
     share = np.where(cases.deepspeed > 0, model.fragmentation_deepspeed, model.fragmentation)
-    lost = share * (activations + shown_logits)
+    lost = share * loose
     parts = {
         "weights": weights,
         "gradients": gradients,
