@@ -18,7 +18,7 @@ class MemoryModel:
     fragmentation: float
     """Share of the activations that the allocator loses."""
     fragmentation_deepspeed: float
-    """The same in Megatron-DeepSpeed's logs, of weights and gradients too: the driver counts what the allocator keeps."""
+    """The same in Megatron-DeepSpeed's logs, of weights and gradients too: they show what the allocator keeps."""
     logit_bytes: float
     """Bytes a logit that the loss keeps at once: the 16-bit one, its 32-bit copy and gradient."""
     usable: float
