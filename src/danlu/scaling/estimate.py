@@ -25,6 +25,23 @@ _LARGEST = 1e3
 
 
 @dataclass(frozen=True)
+class Prior:
+    """What is expected of a positive shape parameter: it is log-normal around `centre`."""
+
+    centre: float
+    """Its median."""
+    spread: float
+    """Standard deviation of its natural logarithm."""
+    noise: float
+    """Standard deviation of a log residual; says what one unit of the prior weighs against the points."""
+
+    @property
+    def strength(self) -> float:
+        """Second derivative of its share of the objective by the parameter's logarithm."""
+        return (self.noise / self.spread) ** 2
+
+
+@dataclass(frozen=True)
 class Problem:
     """One law, one set of points, and the rule that makes a fit good."""
 
@@ -37,6 +54,8 @@ class Problem:
     """Where the Huber loss turns from squares to absolute values (natural log of the loss)."""
     fixed: Mapping[str, float] = field(default_factory=dict)
     """Parameters that are known and not fitted."""
+    priors: Mapping[str, Prior] = field(default_factory=dict)
+    """What is expected of shape parameters."""
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -144,9 +163,20 @@ class Problem:
             jacobian.transpose(0, 2, 1)[bad] = 0.0
         return residuals, jacobian
 
-    def cost(self, residuals: Array, weights: Array) -> Array:
-        """The objective (R,): sum of weights times Huber losses."""
-        return np.asarray(np.sum(weights * huber(residuals, self.delta), axis=1))
+    def cost(self, theta: Array, residuals: Array, weights: Array) -> Array:
+        """The objective (R,): sum of weights times Huber losses, and the priors' share."""
+        pulled = 0.5 * np.sum(self.pull * (theta - self.expected) ** 2, axis=1)
+        return np.asarray(np.sum(weights * huber(residuals, self.delta), axis=1) + pulled)
+
+    @cached_property
+    def pull(self) -> Array:
+        """Second derivative of the priors' share of the objective by each number of theta (p,); 0 without a prior."""
+        return np.array([self.priors[p.name].strength if p.name in self.priors else 0.0 for p in self.parameters])
+
+    @cached_property
+    def expected(self) -> Array:
+        """Where the priors pull each number of theta (p,)."""
+        return np.array([np.log(self.priors[p.name].centre) if p.name in self.priors else 0.0 for p in self.parameters])
 
     @cached_property
     def limits(self) -> tuple[Array, Array]:
@@ -219,7 +249,7 @@ def descend(
     weights = np.broadcast_to(weights, (len(theta), len(problem.targets)))
     damping = np.full(len(theta), 1e-3)
     residuals, jacobian = problem.linearise(theta)
-    cost = problem.cost(residuals, weights)
+    cost = problem.cost(theta, residuals, weights)
     quiet = np.zeros(len(theta), dtype=int)
     tiny = np.finfo(float).tiny
     for _ in range(rounds):
@@ -229,7 +259,8 @@ def descend(
         size = np.maximum(np.abs(residuals[active]), tiny)
         weighted = jacobian[active] * (weights[active] * np.minimum(1.0, problem.delta / size))[:, None, :]
         hessian = weighted @ jacobian[active].transpose(0, 2, 1)
-        slope = (weighted @ residuals[active][:, :, None])[:, :, 0]
+        slope = (weighted @ residuals[active][:, :, None])[:, :, 0] + problem.pull * (theta[active] - problem.expected)
+        hessian = hessian + np.diag(problem.pull)
         scale = np.einsum("rpp->rp", hessian).copy()
         scale = np.maximum(scale, 1e-9 * scale.max(axis=1, keepdims=True)) + tiny
         # At a limit, a parameter that wants to go on through it is held, and so is one that is known.
@@ -242,7 +273,7 @@ def descend(
         trial = np.clip(theta[active] + step, lows, highs)
         trial[:, ~problem.free] = theta[active][:, ~problem.free]
         trial_residuals, trial_jacobian = problem.linearise(trial)
-        trial_cost = problem.cost(trial_residuals, weights[active])
+        trial_cost = problem.cost(trial, trial_residuals, weights[active])
         better = trial_cost <= cost[active]
         small = cost[active] - trial_cost <= tolerance * cost[active]
         quiet[active] = np.where(better & small | (damping[active] > 1e12), quiet[active] + 1, 0)

@@ -11,10 +11,11 @@ from danlu.common.errors import DanluError
 from danlu.common.files import read_json, write_json
 from danlu.common.strict import from_mapping, to_mapping
 from danlu.scaling.config import ForecastConfig
+from danlu.scaling.estimate import Prior, Problem, descend
+from danlu.scaling.grid import grid_starts
 from danlu.scaling.laws import FLOOR_FREE, FRONTIER, LAWS, SURFACE, TIED_SURFACE, Array, Law
 from danlu.scaling.points import Point
 from danlu.scaling.repetition import HALF_LIFE, effective_tokens
-from danlu.scaling.solver import HIGHEST_EXPONENT, LOWEST_EXPONENT, Problem, Pull, refine, starts
 
 FEWEST_POINTS = 6
 _FEWEST_SIZES = 3
@@ -25,10 +26,10 @@ _ODD = 3.5
 _SANE_RATIO = (2.0, 200.0)
 """Tokens a parameter within which one surface holds (reference fits on public tables)."""
 
-_PULL_CENTRES = {"alpha": 0.35, "beta": 0.35, "g": 0.17}
+_CENTRES = {"alpha": 0.35, "beta": 0.35, "g": 0.17}
 """Where published fits of these exponents lie: alpha .29 to .35, beta .28 to .58 (Hoffmann et al. 2022; Besiroglu et
 al. 2024; McLeish et al. 2025); a frontier's g is alpha beta / (alpha + beta), seen from .10 to .20."""
-_PULL_SPREAD = 0.5
+_SPREAD = 0.5
 """Standard deviation of an exponent's logarithm over those fits and over what smaller scales may bring."""
 
 
@@ -43,13 +44,7 @@ class LawFit:
     parameters: dict[str, float]
     """Its parameters, unrounded; losses in nats per token."""
     objective: float
-    """Sum over the points of the Huber loss of the log residual, and the pull's share."""
-    huber_delta: float
-    """Where the Huber loss turns from squares to absolute values (natural log of the loss)."""
-    pull: Pull | None
-    """Prior on the exponents, or none."""
-    floor: float
-    """Lowest value that the law's constant may take (nats per token)."""
+    """Sum over the points of the Huber loss of the log residual, and the priors' share."""
     at_bound: tuple[str, ...]
     """Parameters that ended at the edge of what is allowed."""
     residuals: tuple[float, ...]
@@ -90,9 +85,8 @@ def fit_law(
     losses: Array,
     *,
     delta: float = 1e-3,
-    pull: Pull | None = None,
-    floor: float = 0.0,
-    fixed: bool = False,
+    priors: Mapping[str, Prior] | None = None,
+    constant: float | None = None,
     weights: Array | float = 1.0,
 ) -> LawFit:
     """Fit one law: minimise the summed Huber loss of the log residuals (Hoffmann et al. 2022, equation 3).
@@ -101,26 +95,23 @@ def fit_law(
         values: the law's variables, each (n,).
         losses: (n,), nats per token.
         delta: where the Huber loss turns from squares to absolute values.
-        pull: prior on the exponents.
-        floor: lowest value of the law's constant.
-        fixed: whether the constant is the floor itself.
+        priors: what is expected of the exponents.
+        constant: the law's constant, where it is known (nats per token).
         weights: what each point counts, (n,) or one number.
     """
-    problem = Problem(law, values, delta, floor if law.floor else 0.0, pull, fixed and law.floor is not None)
-    thetas, costs = refine(problem, starts(problem, losses), losses, weights)
+    known = {law.floor: constant} if law.floor and constant is not None else {}
+    used = {name: values[name] for name in law.variables}
+    problem = Problem(law, used, losses, delta, known, priors or {})
+    thetas, costs = descend(problem, grid_starts(problem), weights)
     best = int(np.argmin(costs))
-    parameters = problem.parameters(thetas[best])
-    predicted = law.predict(parameters, values)
+    parameters = problem.named(thetas[best])
     return LawFit(
         law=law.name,
         formula=law.formula,
         parameters=parameters,
         objective=float(costs[best]),
-        huber_delta=delta,
-        pull=pull,
-        floor=problem.floor,
-        at_bound=_at_bound(law, parameters, values, losses, None if problem.fixed else problem.floor),
-        residuals=tuple(np.log(predicted / losses).tolist()),
+        at_bound=_at_bound(law, parameters, values, losses, known),
+        residuals=tuple(np.log(law.predict(parameters, values) / losses).tolist()),
     )
 
 
@@ -165,9 +156,8 @@ def fit_points(
             values,
             targets,
             delta=config.huber_delta,
-            pull=pull_of(law, config),
-            floor=floor,
-            fixed=floor > 0,
+            priors={name: Prior(_CENTRES[name], _SPREAD, config.seed_noise) for name in law.exponents},
+            constant=floor or None,
             weights=emphasis(values, config),
         )
 
@@ -207,11 +197,6 @@ def emphasis(values: Mapping[str, Array], config: ForecastConfig) -> Array:
     return np.asarray((values["C"] / values["C"].max()) ** config.emphasis)
 
 
-def pull_of(law: Law, config: ForecastConfig) -> Pull:
-    """The prior on a law's exponents: around those of published fits, and wide."""
-    return Pull(_PULL_CENTRES[law.exponents[0]], _PULL_SPREAD, config.seed_noise)
-
-
 def write_fit(fit: Fit, path: Path) -> None:
     """Write `fit.json`."""
     write_json(path, to_mapping(fit))
@@ -234,20 +219,22 @@ def _noise(surface: LawFit, config: ForecastConfig) -> float:
 
 
 def _at_bound(
-    law: Law, parameters: Mapping[str, float], values: Mapping[str, Array], losses: Array, floor: float | None
+    law: Law, parameters: Mapping[str, float], values: Mapping[str, Array], losses: Array, known: Mapping[str, float]
 ) -> tuple[str, ...]:
     found = []
+    small = 1e-4 * losses.mean()
     for term in law.terms:
         if term.variable is None:
-            if floor is not None and parameters[term.coefficient] - floor < 1e-4 * losses.mean():
+            if term.coefficient not in known and parameters[term.coefficient] < small:
                 found.append(term.coefficient)
             continue
         assert term.exponent is not None
         exponent = parameters[term.exponent]
         part = parameters[term.coefficient] * values[term.variable] ** -exponent
-        if part.max() < 1e-4 * losses.mean():
+        if part.max() < small:
             found.append(term.coefficient)
-        if not 1.01 * LOWEST_EXPONENT < exponent < HIGHEST_EXPONENT / 1.01 and term.exponent not in found:
+        (limits,) = (parameter for parameter in law.parameters if parameter.name == term.exponent)
+        if not 1.01 * limits.low < exponent < limits.high / 1.01 and term.exponent not in found:
             found.append(term.exponent)
     return tuple(found)
 
