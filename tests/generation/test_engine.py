@@ -1,5 +1,6 @@
 """Continuous batching: what joins, leaves, is cancelled or cached changes nothing for the others."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from danlu.generation.engine import Engine, EngineConfig, QueueFull
 from danlu.generation.generate import Generator
 from danlu.generation.prefix import BLOCK_TOKENS, PrefixCache
 from danlu.generation.requests import Drawn, Event, Failed, Request
+from danlu.generation.slots import Slots, Staging, bytes_of_token
 from danlu.model.transformer import Transformer
 
 MakeModel = Callable[..., Transformer]
@@ -177,6 +179,47 @@ def test_a_cancelled_request_frees_its_rows_and_others_take_them(generator: Gene
     assert not second.events
     assert (engine.stats.cancelled, engine.stats.finished, engine.stats.rows, engine.stats.waiting) == (2, 1, 0, 0)
     engine.close()
+
+
+def test_requests_need_room_for_what_they_may_become_not_for_whole_contexts(generator: Generator) -> None:
+    room = 2 * generator.decoder.config.max_position_embeddings  # tokens
+    engine = Engine(generator, EngineConfig(cache_bytes=room * bytes_of_token(generator.decoder)))
+    most = room // BLOCK_TOKENS  # each asks for less than a block
+    listeners = [Listener() for _ in range(most + 3)]
+    rows: list[int] = []
+
+    def listen(listener: Listener) -> Callable[[Sequence[Event]], None]:
+        def receive(events: Sequence[Event]) -> None:
+            rows.append(engine.stats.rows)
+            listener(events)
+
+        return receive
+
+    for number, listener in enumerate(listeners):
+        request = Request(prompt(4, number), replace(GREEDY, max_new_tokens=30), client=str(number))
+        engine.submit(request, listen(listener))
+    for listener in listeners:
+        listener.wait(lambda listener=listener: listener.ended)  # type: ignore[misc]
+        assert len(listener.drawn) == 30
+    assert 2 < most == max(rows)
+    whole = Request(prompt(4), GREEDY, max_new_tokens=10**6, n=3)
+    with pytest.raises(DanluError, match="Ask for 1 to 2"):
+        engine.submit(whole, Listener())
+    engine.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere pages that were given back may keep what they held")
+def test_a_cleared_slot_gives_its_pages_back_and_touches_no_other(generator: Generator) -> None:
+    slots = Slots(generator.decoder, 3)
+    staging = Staging(generator.decoder, prompt(generator.decoder.config.max_position_embeddings))
+    staging.keys.fill_(1.0)
+    staging.values.fill_(2.0)
+    for slot in range(3):
+        slots.put(slot, staging)
+    slots.clear(1)
+    for layer in (*slots._keys, *slots._values):
+        assert layer[[0, 2]].all()
+        assert (layer[1] == 0).float().mean() > 0.7  # all but pages that it shares with its neighbours
 
 
 def test_clients_are_served_in_turn(generator: Generator) -> None:

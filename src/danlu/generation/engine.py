@@ -15,7 +15,6 @@ from torch import Tensor
 
 from danlu.common.errors import DanluError
 from danlu.generation.batch import FinishReason
-from danlu.generation.config import SamplingConfig
 from danlu.generation.generate import Generator
 from danlu.generation.prefix import BLOCK_TOKENS, PrefixCache
 from danlu.generation.requests import (
@@ -29,9 +28,12 @@ from danlu.generation.requests import (
     TokenLogprob,
     check,
 )
-from danlu.generation.sampling import RowStreams, choose, stream_of, token_words
-from danlu.generation.slots import Piece, Slots, Staging, bytes_of_row
-from danlu.generation.text import StopTexts, TextStream
+from danlu.generation.running import Reading, Row, Stats, Ticket
+from danlu.generation.sampling import RowStreams, choose, token_words
+from danlu.generation.slots import Piece, Slots, Staging, bytes_of_token
+
+# On a processor a slot costs only what a row writes into it, so there may be more slots than whole contexts fit.
+_SLOTS_TO_CONTEXTS = 8
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class EngineConfig:
     """How much an engine may take."""
 
     cache_bytes: int = 1 << 30
-    """For the key-value caches of the rows that decode; on a processor taken as it is filled."""
+    """For the key-value caches of the rows that decode; on a processor taken as it is filled, and given back."""
     prefix_bytes: int = 64 << 20
     """For the beginnings of recent prompts."""
     max_rows: int = 256
@@ -52,69 +54,6 @@ class EngineConfig:
 
 class QueueFull(DanluError):
     """Too many requests wait."""
-
-
-class Ticket:
-    """A request on its way."""
-
-    def __init__(self, engine: "Engine", request: Request, receive: Receive) -> None:
-        self._engine = engine
-        self.request, self.receive = request, receive
-        self.cached_tokens = 0
-        """Tokens of the prompt that did not have to be read again."""
-        self.cancelled = False
-
-    def cancel(self) -> None:
-        """Ask for no more; its rows are free within a step."""
-        self.cancelled = True
-        self._engine.wake()
-
-
-@dataclass
-class Stats:
-    """Counts since the engine started, and what it does now."""
-
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    new_tokens: int = 0
-    finished: int = 0
-    cancelled: int = 0
-    failed: int = 0
-    steps: int = 0
-    waiting: int = 0
-    reading: int = 0
-    """Requests whose prompts are being read."""
-    rows: int = 0
-    """Continuations that decode."""
-
-
-class _Reading:
-    """A request whose prompt is being read."""
-
-    def __init__(self, ticket: Ticket, staging: Staging) -> None:
-        self.ticket, self.staging = ticket, staging
-        self.scores: list[TokenLogprob | None] = [None]
-
-
-class _Row:
-    """A continuation that decodes."""
-
-    def __init__(self, ticket: Ticket, index: int, table: Sequence[bytes], position: int) -> None:
-        request = ticket.request
-        self.ticket, self.index, self.position = ticket, index, position
-        self.stream = stream_of(request.sampling.seed, index)
-        self.text = TextStream(table, StopTexts(request.sampling.stop, ()))
-        self.drawn = 0
-        self.token = 0
-        self.counts: Tensor | None = None  # (V,) how often the continuation holds each token
-        self.seen: Tensor | None = None  # (V,) bool, in prompt or continuation
-
-    @property
-    def key(self) -> tuple[float, int, float, float, bool]:
-        """Rows with the same are sampled together."""
-        sampling: SamplingConfig = self.ticket.request.sampling
-        adjusts = self.ticket.request.adjusts_logits
-        return sampling.temperature, sampling.top_k, sampling.top_p, sampling.min_p, adjusts
 
 
 class Engine:
@@ -131,16 +70,17 @@ class Engine:
         self._decoder = generator.decoder
         self._table = generator.table
         self.context = self._decoder.config.max_position_embeddings
-        rows = self.config.cache_bytes // bytes_of_row(self._decoder)
-        self.max_rows = max(1, min(self.config.max_rows, rows))
-        """Most continuations that decode together: as many as the cache has room for."""
-        self._slots = Slots(self._decoder, self.max_rows)
+        self.room = max(self.context, self.config.cache_bytes // bytes_of_token(self._decoder))
+        """Tokens that the continuations under way may need in all, with their prompts."""
+        contexts = self.room // self.context
+        slots = contexts * (_SLOTS_TO_CONTEXTS if self._decoder.device.type == "cpu" else 1)
+        self._slots = Slots(self._decoder, min(self.config.max_rows, slots))
         self._prefixes = PrefixCache(self.config.prefix_bytes)
         self._words = token_words(len(self._table), self._decoder.device)
         self._ends = frozenset(generator.stop_tokens)
         self._waiting: OrderedDict[str, deque[Ticket]] = OrderedDict()
-        self._reading: deque[_Reading] = deque()
-        self._rows: list[_Row] = []
+        self._reading: deque[Reading] = deque()
+        self._rows: list[Row] = []
         self._open = 0
         self._news = threading.Condition()
         self._closing = False
@@ -159,8 +99,9 @@ class Engine:
             QueueFull: too many wait already.
             DanluError: the request cannot be served.
         """
-        check(request, len(self._table), self.context, self.max_rows)
-        ticket = Ticket(self, request, receive)
+        most = min(self._slots.count, self.room // self._need(request))
+        check(request, len(self._table), self.context, most)
+        ticket = Ticket(request, receive, self.wake)
         with self._news:
             if self._closing:
                 raise DanluError("the engine has stopped.", "Start it again.")
@@ -252,25 +193,33 @@ class Engine:
 
     def _admit(self) -> None:
         """Begin to read prompts for which there will be rows, a client at a time."""
-        used = len(self._rows) + sum(reading.ticket.request.n for reading in self._reading)
+        rows = len(self._rows) + sum(reading.ticket.request.n for reading in self._reading)
+        used = sum(self._need(row.ticket.request) for row in self._rows)
+        used += sum(reading.ticket.request.n * self._need(reading.ticket.request) for reading in self._reading)
         # The client whose turn it is waits until there is room for its request: nobody is overtaken for ever.
         while self._waiting:
             client, tickets = next(iter(self._waiting.items()))
             ticket = tickets[0]
-            if used + ticket.request.n > self.max_rows:
+            need = ticket.request.n * self._need(ticket.request)
+            if rows + ticket.request.n > self._slots.count or used + need > self.room:
                 return
             tickets.popleft()
             self._waiting.move_to_end(client)
             if not tickets:
                 del self._waiting[client]
             self.stats.waiting -= 1
-            used += ticket.request.n
+            rows, used = rows + ticket.request.n, used + need
             scored = ticket.request.prompt_logprobs is not None
             known = [] if scored else self._prefixes.find(ticket.request.prompt)
             ticket.cached_tokens = len(known) * BLOCK_TOKENS
             self.stats.cached_tokens += ticket.cached_tokens
             self.stats.prompt_tokens += len(ticket.request.prompt)
-            self._reading.append(_Reading(ticket, Staging(self._decoder, ticket.request.prompt, known)))
+            self._reading.append(Reading(ticket, Staging(self._decoder, ticket.request.prompt, known)))
+
+    def _need(self, request: Request) -> int:
+        """Tokens for which a continuation needs room, in whole blocks: memory is taken by the page."""
+        tokens = -(-max(1, len(request.prompt) + request.limit) // BLOCK_TOKENS) * BLOCK_TOKENS
+        return min(self.context, tokens)
 
     def _step(self) -> None:
         pieces = self._next_pieces()
@@ -282,7 +231,7 @@ class Engine:
             row.position += 1
         events: dict[int, tuple[Ticket, list[Event]]] = {}
         sampled, last = list(self._rows), list(range(rows))
-        read: list[_Reading] = []
+        read: list[Reading] = []
         at = rows
         for reading, piece in pieces:
             end = at + piece.end - piece.start
@@ -307,9 +256,9 @@ class Engine:
         self.stats.rows, self.stats.reading = len(self._rows), len(self._reading)
         self._deliver(events)
 
-    def _next_pieces(self) -> list[tuple[_Reading, Piece]]:
+    def _next_pieces(self) -> list[tuple[Reading, Piece]]:
         """Some pieces of the prompts that are being read, from each in turn; a prompt's pieces in their order."""
-        pieces: list[tuple[_Reading, Piece]] = []
+        pieces: list[tuple[Reading, Piece]] = []
         budget = self.config.prefill_tokens
         while budget > 0 and any(reading.staging.left for reading in self._reading):
             for reading in list(self._reading):
@@ -321,7 +270,7 @@ class Engine:
             self._reading.rotate(-1)
         return pieces
 
-    def _score(self, reading: _Reading, piece: Piece, hidden: Tensor) -> None:
+    def _score(self, reading: Reading, piece: Piece, hidden: Tensor) -> None:
         """Score the tokens that follow a piece's, where the request asks for it."""
         top = reading.ticket.request.prompt_logprobs
         if top is None:
@@ -330,7 +279,7 @@ class Engine:
         if targets:
             reading.scores += self._scores(self._decoder.logits(hidden[: len(targets)]), targets, top)
 
-    def _finish_reading(self, reading: _Reading, events: dict[int, tuple[Ticket, list[Event]]]) -> list[_Row]:
+    def _finish_reading(self, reading: Reading, events: dict[int, tuple[Ticket, list[Event]]]) -> list[Row]:
         """The rows that go on from a prompt that has been read."""
         ticket, staging = reading.ticket, reading.staging
         request = ticket.request
@@ -342,9 +291,9 @@ class Engine:
             found += [Drawn(index, None, "", None, "length") for index in range(request.n)]
             self._settle(ticket)
             return []
-        return [_Row(ticket, index, self._table, len(staging.tokens)) for index in range(request.n)]
+        return [Row(ticket, index, self._table, len(staging.tokens)) for index in range(request.n)]
 
-    def _sample(self, rows: list[_Row], logits: Tensor, events: dict[int, tuple[Ticket, list[Event]]]) -> None:
+    def _sample(self, rows: list[Row], logits: Tensor, events: dict[int, tuple[Ticket, list[Event]]]) -> None:
         """Draw a token for each row; one that ends has token -1 afterwards."""
         possible = logits[:, : len(self._table)]  # rows of the embedding that pad it stand for no token
         tokens = [0] * len(rows)
@@ -362,7 +311,7 @@ class Engine:
             found.append(self._advance(row, token, scores.get(place)))
         self.stats.new_tokens += len(rows)
 
-    def _draw(self, rows: list[_Row], logits: Tensor) -> list[int]:
+    def _draw(self, rows: list[Row], logits: Tensor) -> list[int]:
         if rows[0].key[-1]:
             logits = torch.stack([self._adjusted(row, each) for row, each in zip(rows, logits.float(), strict=True)])
         device = logits.device
@@ -372,7 +321,7 @@ class Engine:
         drawn: list[int] = choose(logits, noise, 0, rows[0].ticket.request.sampling)[0].tolist()
         return drawn
 
-    def _adjusted(self, row: _Row, logits: Tensor) -> Tensor:
+    def _adjusted(self, row: Row, logits: Tensor) -> Tensor:
         """A row's logits (V,) with its penalties and biases."""
         request = row.ticket.request
         if row.counts is None or row.seen is None:
@@ -387,7 +336,7 @@ class Engine:
             logits[token] += bias
         return logits
 
-    def _score_drawn(self, rows: list[_Row], logits: Tensor, tokens: list[int]) -> dict[int, TokenLogprob]:
+    def _score_drawn(self, rows: list[Row], logits: Tensor, tokens: list[int]) -> dict[int, TokenLogprob]:
         asked = [place for place, row in enumerate(rows) if row.ticket.request.logprobs is not None]
         if not asked:
             return {}
@@ -409,7 +358,7 @@ class Engine:
         best = [tuple(zip(*row, strict=True)) for row in zip(ids, values, strict=True)]
         return [TokenLogprob(token, score, few) for token, score, few in zip(targets, own, best, strict=True)]
 
-    def _advance(self, row: _Row, token: int, score: TokenLogprob | None) -> Drawn:
+    def _advance(self, row: Row, token: int, score: TokenLogprob | None) -> Drawn:
         """Add a token to a row; if that ends it, its `token` becomes -1."""
         request = row.ticket.request
         row.drawn += 1
@@ -430,7 +379,7 @@ class Engine:
             row.token = -1
         return Drawn(row.index, token, text, score, finish)
 
-    def _remove(self, rows: Sequence[_Row]) -> None:
+    def _remove(self, rows: Sequence[Row]) -> None:
         """Take rows out of the batch; the last ones move into their slots."""
         for row in rows:
             place = self._rows.index(row)
@@ -438,6 +387,7 @@ class Engine:
             if last is not row:
                 self._slots.move(len(self._rows), place, last.position)
                 self._rows[place] = last
+            self._slots.clear(len(self._rows))
         self.stats.rows = len(self._rows)
 
     def _deliver(self, events: dict[int, tuple[Ticket, list[Event]]]) -> None:
@@ -467,7 +417,7 @@ class Engine:
                 self._waiting.clear()
                 self.stats.waiting = 0
             self._reading.clear()
-            self._rows.clear()
+            self._remove(self._rows[::-1])
             self._prefixes.clear()
         self.stats.failed += len(tickets)
         self.stats.rows = self.stats.reading = 0

@@ -76,7 +76,7 @@ class Piece:
 class Slots:
     """The key-value cache of the rows that decode. Row i of the batch is in slot i; the last one fills a freed slot.
 
-    On a processor its memory is taken page by page as it is first written.
+    On a processor its memory is taken page by page as it is first written, until the slot is cleared.
     """
 
     def __init__(self, decoder: Decoder, count: int) -> None:
@@ -85,8 +85,10 @@ class Slots:
         self.count = count
         capacity = -(-config.max_position_embeddings // BLOCK) * BLOCK
         shape = (count, config.num_key_value_heads, capacity, config.head_dim)
-        self._keys = [_zeros(shape, decoder) for _ in range(config.num_hidden_layers)]
-        self._values = [_zeros(shape, decoder) for _ in range(config.num_hidden_layers)]
+        self._slot_bytes = math.prod(shape[1:]) * decoder.dtype.itemsize
+        self._pages: list[mmap.mmap] = []
+        self._keys = [self._zeros(shape) for _ in range(config.num_hidden_layers)]
+        self._values = [self._zeros(shape) for _ in range(config.num_hidden_layers)]
 
     def put(self, slot: int, staging: Staging) -> None:
         """Fill a slot from a prompt that has been read."""
@@ -98,6 +100,14 @@ class Slots:
         """Copy the first positions of a slot to another."""
         for layer in (*self._keys, *self._values):
             layer[target, :, :length] = layer[source, :, :length]
+
+    def clear(self, slot: int) -> None:
+        """Give back the pages of a slot that no row is in."""
+        size = mmap.PAGESIZE
+        start, end = -(-slot * self._slot_bytes // size) * size, (slot + 1) * self._slot_bytes // size * size
+        if end > start and hasattr(mmap, "MADV_DONTNEED"):
+            for pages in self._pages:
+                pages.madvise(mmap.MADV_DONTNEED, start, end - start)
 
     def forward(self, tokens: list[int], positions: list[int], pieces: Sequence[Piece]) -> Tensor:
         """One pass through the model: a token more for each of the first rows, and some pieces of prompts.
@@ -128,19 +138,21 @@ class Slots:
 
         return self._decoder.hidden_states(torch.tensor(every, device=device), where, mix)
 
+    def _zeros(self, shape: tuple[int, ...]) -> Tensor:
+        decoder = self._decoder
+        if decoder.device.type != "cpu":
+            return torch.zeros(shape, dtype=decoder.dtype, device=decoder.device)
+        # Zeroed pages straight from the system cost nothing until they are written. Not huge pages: one would be filled
+        # by the first token of a row.
+        size = math.prod(shape) * decoder.dtype.itemsize
+        private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
+        pages = mmap.mmap(-1, size, **private)
+        if hasattr(mmap, "MADV_NOHUGEPAGE"):
+            pages.madvise(mmap.MADV_NOHUGEPAGE)
+        self._pages.append(pages)
+        return torch.frombuffer(pages, dtype=decoder.dtype).view(shape)
 
-def _zeros(shape: tuple[int, ...], decoder: Decoder) -> Tensor:
-    if decoder.device.type != "cpu":
-        return torch.zeros(shape, dtype=decoder.dtype, device=decoder.device)
-    # Zeroed pages straight from the system cost nothing until they are written. Not huge pages: one would be filled by
-    # the first token of a row.
-    memory = mmap.mmap(-1, math.prod(shape) * decoder.dtype.itemsize)
-    if hasattr(mmap, "MADV_NOHUGEPAGE"):
-        memory.madvise(mmap.MADV_NOHUGEPAGE)
-    return torch.frombuffer(memory, dtype=decoder.dtype).view(shape)
 
-
-def bytes_of_row(decoder: Decoder) -> int:
-    """What a slot takes when it is full."""
-    config = decoder.config
-    return config.kv_cache_bytes(config.max_position_embeddings, decoder.dtype.itemsize)
+def bytes_of_token(decoder: Decoder) -> int:
+    """What a token takes in the cache."""
+    return decoder.config.kv_cache_bytes(1, decoder.dtype.itemsize)

@@ -12,7 +12,7 @@ from danlu.generation.requests import Drawn, Event, Failed, Request
 from danlu.web.served import Loaded, ServedModel
 
 if TYPE_CHECKING:
-    from danlu.generation.engine import Ticket
+    from danlu.generation.running import Ticket
 
 Queue: TypeAlias = "asyncio.Queue[tuple[int, Sequence[Event]]]"
 

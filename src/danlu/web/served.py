@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from danlu.common.files import read_json
 from danlu.generation.config import SamplingConfig
+from danlu.web.memory import release_libraries
 from danlu.web.template import ChatTemplate, served_template
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ class ServedModels:
         """Load them one after another in a thread."""
 
         def load() -> None:
+            if self.by_name:
+                release_libraries()
             for model in self:
                 model.load()
                 self.told(model)
