@@ -14,6 +14,11 @@ const FIELDS = [
   ["presence_penalty", -2, 2, 0.1],
 ];
 
+function wrong(name, { validity, min, max, step }) {
+  const kind = validity.badInput ? "number" : validity.stepMismatch ? "step" : "range";
+  return say("settings.wrong", { name: say(`settings.${name}`), why: say(`settings.wrong.${kind}`, { min, max, step }) });
+}
+
 export class SettingsPanel {
   constructor() {
     this.inputs = new Map();
@@ -49,7 +54,7 @@ export class SettingsPanel {
       if (!input.checkValidity()) {
         this.node.open = true;
         input.focus();
-        throw new Error(say("settings.wrong", { name: say(`settings.${name}`), why: input.validationMessage }));
+        throw new Error(wrong(name, input)); // the browser's own words are in the browser's language, not the page's
       }
       if (input.value !== "") found[name] = Number(input.value);
     }
