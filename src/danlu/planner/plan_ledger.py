@@ -1,5 +1,7 @@
 """The trace of a plan: every figure it prints, from its inputs up."""
 
+from dataclasses import fields
+
 from danlu.hardware.catalogue import Chip, Figure
 from danlu.planner.accelerator import GIB
 from danlu.planner.coefficients import calibration
@@ -69,8 +71,9 @@ def _inputs(book: Ledger, shape: ModelShape, chip: Chip, step: Prediction, run: 
         how = "; ".join(inferred) or "measured, as the catalogue cites"
         book.leaf(f"rate of {name}", rate / 1e12, "TFLOP/s", "assumed" if inferred else "catalogue", how)
     fitted = calibration()
-    for key, value in vars(fitted.coefficients).items():
-        book.leaf(f"coefficient {key}", value, "", "calibrated", "fitted on published runs (calibration.json)")
+    for item in fields(fitted.coefficients):
+        how = f"{item.metadata['words']}; fitted on published runs (calibration.json)"
+        book.leaf(f"coefficient {item.name}", getattr(fitted.coefficients, item.name), "", "calibrated", how)
     for key, value in vars(fitted.memory).items():
         book.leaf(f"memory {key}", value, "", "calibrated", "fitted on published memory figures (calibration.json)")
 

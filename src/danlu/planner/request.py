@@ -11,6 +11,7 @@ from danlu.hardware.catalogue.chip import Price
 from danlu.planner.backward import Answer, Wish, chip_of, plan_backwards, scaled
 from danlu.planner.cases import Job
 from danlu.planner.compare import Ban, Compared, ban, compare, serving_front, usable_precision
+from danlu.planner.energy import Site, regions, site
 from danlu.planner.layout import RECOMPUTE, Layout, Recompute, Sharding
 from danlu.planner.loss import LossLaw
 from danlu.planner.models import model_shape
@@ -196,6 +197,7 @@ def _setting(request: Request, law: LossLaw) -> Setting:
         batch_tokens=parse_tokens(request.batch_tokens) if request.batch_tokens else None,
         recompute=recompute,
         on=request.on or date.today(),
+        site=site(request.region) if request.region and request.region.lower() in regions() else Site(),
         law=law,
         unique=parse_tokens(request.tokens_available) if request.tokens_available else None,
         served=parse_tokens(request.serve) if request.serve else 0.0,

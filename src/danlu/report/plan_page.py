@@ -13,7 +13,7 @@ from danlu.planner.market import Availability
 from danlu.planner.plan import Plan
 from danlu.planner.ranges import Range
 from danlu.planner.request import Outcome
-from danlu.report import figures
+from danlu.report import figures, trace_words
 from danlu.report.language import Text, same
 from danlu.report.outlook_pictures import Bar, share_bars, variants
 from danlu.report.outlook_tables import REGION_NAMES
@@ -22,32 +22,8 @@ from danlu.report.plan_words import both
 from danlu.report.sections import Section, SectionPage, Table, render_sections, write_sections
 from danlu.report.tables import Column
 
-_TERMS = {
-    "matrix products": Text("matrix products", "矩阵乘"),
-    "attention": Text("attention", "注意力"),
-    "memory traffic": Text("memory traffic", "访存"),
-    "experts": Text("experts", "专家"),
-    "expert exchange": Text("expert exchange", "专家通信"),
-    "tensor parallel": Text("tensor parallel", "张量并行"),
-    "context parallel": Text("context parallel", "上下文并行"),
-    "head and loss": Text("head and loss", "输出头与损失"),
-    "recompute": Text("recompute", "重算"),
-    "launching": Text("launching", "核启动"),
-    "pipeline bubble": Text("pipeline bubble", "流水线气泡"),
-    "pipeline transfer": Text("pipeline transfer", "流水线传输"),
-    "data parallel": Text("data parallel", "数据并行"),
-    "optimizer": Text("optimizer", "优化器"),
-    "jitter and fixed": Text("jitter and fixed", "抖动与固定开销"),
-}
-_MEMORY = {
-    "weights": Text("weights", "权重"),
-    "gradients": Text("gradients", "梯度"),
-    "optimizer": Text("optimizer", "优化器"),
-    "activations": Text("activations", "激活"),
-    "logits": Text("logits", "logits"),
-    "buffers": Text("buffers", "缓冲"),
-    "fragmentation": Text("fragmentation", "碎片"),
-}
+_TERMS = {en: Text(en, zh) for en, zh in trace_words.TERMS.items()}
+_MEMORY = {en: Text(en, zh) for en, zh in trace_words.MEMORY_PARTS.items()}
 _VERDICTS = {
     "fits": Text("fits", "放得下"),
     "tight": Text("fits, tightly", "勉强放下"),
@@ -112,7 +88,7 @@ def plan_page(found: Outcome) -> SectionPage:
     return SectionPage(
         Text(
             f"{plan.shape.name} on {plan.chips:,} × {plan.chip.name}",
-            f"{plan.shape.name}，{plan.chips:,} × {plan.chip.name}",
+            f"{both(plan.shape.name).zh}，{plan.chips:,} × {plan.chip.name}",
         ),
         _summary(found),
         tuple(sections),
@@ -146,10 +122,10 @@ def _figures(found: Outcome) -> Section:
         (
             Text("parameters", "参数"),
             same(sizes),
-            same(f"{format_count(active)} active") if plan.shape.moe else same(""),
+            Text(f"{format_count(active)} active", f"激活 {format_count(active)}") if plan.shape.moe else same(""),
         ),
         (Text("training FLOPs", "训练 FLOPs"), same(figures.flops(6 * active * run.tokens)), same("6 N D")),
-        (Text("layout", "布局"), same(job.layout.describe()), _tried(plan)),
+        (Text("layout", "布局"), both(job.layout.describe()), _tried(plan)),
         (
             Text("batch", "批量"),
             Text(f"{job.batch:,} sequences", f"{job.batch:,} 条序列"),
@@ -191,7 +167,7 @@ def _figures(found: Outcome) -> Section:
         (
             Text("loss to expect", "预期损失"),
             same(f"{plan.split.loss:.3f} ({plan.split.low:.3f} – {plan.split.high:.3f})"),
-            same(plan.law.source),
+            both(plan.law.source),
         ),
     ]
     if found.serving:
@@ -209,6 +185,8 @@ def _figures(found: Outcome) -> Section:
                 ),
             )
         )
+    elif found.serving_why_not:
+        rows.append((Text("serving", "推理服务"), _NOTHING, both(found.serving_why_not)))
     tables = [_table(Text("The plan", "方案"), ("", "", "w"), ("figure", "数字", "w"), ("how", "依据", "w"), rows=rows)]
     if found.answer:
         tables.insert(0, _answers(found.half, found.answer, found.double))
@@ -379,7 +357,7 @@ def _front(found: Outcome) -> Section:
     points = _front_points(found)
     alt = Text("Layouts by memory and speed", "布局的显存与速度")
     rows = [
-        (same(f"{p.chips:,}"), same(p.layout), same(f"{p.tokens_per_second:,.0f}"), same(f"{p.gib:.1f}"))
+        (same(f"{p.chips:,}"), both(p.layout), same(f"{p.tokens_per_second:,.0f}"), same(f"{p.gib:.1f}"))
         for p in sorted(points, key=lambda each: (each.chips, -each.tokens_per_second))
     ]
     table = _table(
@@ -500,10 +478,10 @@ def _judged(use: Text, each: Availability) -> tuple[Text, ...]:
 def _trace(plan: Plan) -> Section:
     rows = [
         (
-            same(entry.name),
-            same(f"{entry.value:.6g} {entry.unit}".strip()),
+            trace_words.name(entry.name),
+            trace_words.value(entry.value, entry.unit),
             _ORIGINS[entry.origin],
-            same(entry.how + (f" ← {', '.join(entry.inputs[:8])}" if entry.inputs else "")),
+            trace_words.origin(entry),
         )
         for entry in plan.ledger.entries
     ]

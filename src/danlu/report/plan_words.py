@@ -5,6 +5,7 @@ from functools import partial
 
 from danlu.planner.rules import all_rules
 from danlu.report.language import Text
+from danlu.report.source_words import chinese_place, chinese_sources
 
 _FIGURES = {
     "memory size": "显存容量",
@@ -36,6 +37,14 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
         rf"(link_in|link_out) of (.+?) is unpublished: ({_NUMBER}) GB/s, the median of the catalogue",
         "{1} 的{0}未公布：取目录中位数 {2} GB/s",
     ),
+    # models, layouts, laws
+    (r"(\S+B) dense\b", "{0} 稠密模型"),
+    (r"recompute none\b", "不重算"),
+    (r"recompute selective\b", "选择性重算"),
+    (r"recompute full of (\d+%)", "{0} 的层全部重算"),
+    (r"recompute full\b", "全部重算"),
+    (r"(\S+) et al\. (\d+)", "{0} 等 {1}"),
+    (r"\(replication of (.+?), approach (\d)\)", "（复现 {0}，方法 {1}）"),
     # missing
     (r"nobody has published the (.+?) of (.+?)\.(?=[ ;]|$)", "{1} 的{0}无人公布。"),
     (
@@ -70,8 +79,28 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
         r"No number of these chips holds it: take chips with more memory, a smaller model, or shorter sequences\.",
         "再多此种芯片也放不下：请改用显存更大的芯片、更小的模型或更短的序列。",
     ),
+    (
+        rf"no layout of (.+?) on ({_NUMBER}) chips divides a batch of ({_NUMBER}) sequences\.",
+        "{0} 在 {1} 张芯片上没有能整除 {2} 条序列批量的布局。",
+    ),
+    (
+        r"Give another number of chips \(a multiple of 8\) or a larger --batch-tokens\.",
+        "请改变芯片数（8 的倍数）或增大 --batch-tokens。",
+    ),
+    (
+        rf"(\S.*?) needs ({_NUMBER}) GiB for its weights and ({_NUMBER}) x (.+?) hold ({_NUMBER}) GiB\.",
+        "{0} 的权重需 {1} GiB，{2} 张 {3} 只有 {4} GiB。",
+    ),
+    (
+        r"Quantise it \(one byte a weight\), or serve it on chips with more memory or a larger domain\.",
+        "请量化（每权重一字节），或用显存更大、互联域更大的芯片推理。",
+    ),
     # money and energy
-    (r"(rent|price): (\d+) offers? of (\S+)( to \S+)?", "{0}：{2}{3} 的 {1} 份报价"),
+    (r"(rent|price): (\d+) offers? of ([\d-]+) to ([\d-]+)", "{0}：{2} 至 {3} 的 {1} 份报价"),
+    (r"(rent|price): (\d+) offers? of ([\d-]+)", "{0}：{2} 的 {1} 份报价"),
+    (r"no offer by (\S+): those from (\S+) on are taken", "{0} 前无报价：取 {1} 起者"),
+    (r"no offer in the year before (\S+): those up to (\S+) are taken", "{0} 前一年无报价：取截至 {1} 者"),
+    (r" and others\)", " 等)"),
     (
         r"few offers: widened to a factor of (\S+), the spread of chips with many",
         "报价少：按报价多者的离散放宽至 {0} 倍",
@@ -107,7 +136,6 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
         "电价：0.05 至 0.20 USD/kWh（假定；可自行给出）",
     ),
     (r"grid: 15% about the mean of (.+?) \(assumption\)", "电网：{0} 均值上下 15%（假定）"),
-    (r"grid: ", "电网："),
     # export rules
     (r"released during (\d+): in which month, the catalogue does not know", "{0} 年内发布，月份目录未载"),
     (r"released in (\d+)", "{0} 年发布"),
@@ -148,13 +176,14 @@ def chinese(words: str) -> str:
     """The sentences with all that is known here in Chinese; names, formulas and citations stay."""
     for each in all_rules():
         words = words.replace(each.en, each.zh)
+    words = chinese_sources(words)
     for pattern, form in _PATTERNS:
         words = re.sub(pattern, partial(_filled, form), words)
-    return words
+    return re.sub(r";(?: |$)(?=[^']*(?:'[^']*'[^']*)*$)", "；", words)  # not inside of a TOML string
 
 
 def _filled(form: str, found: re.Match[str]) -> str:
-    return form.format(*(_FIGURES.get(part or "", part or "") for part in found.groups()))
+    return form.format(*(_FIGURES.get(part or "", chinese_place(part or "")) for part in found.groups()))
 
 
 def both(words: str) -> Text:

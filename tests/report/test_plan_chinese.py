@@ -1,0 +1,101 @@
+"""A reader of the Chinese page meets no English sentence: names, units, formulas and TOML apart."""
+
+import re
+from datetime import date
+from html.parser import HTMLParser
+
+import pytest
+
+from danlu.hardware.catalogue import all_chips
+from danlu.planner.loss import REPLICATION
+from danlu.planner.request import Request, answer_request
+from danlu.report.plan_page import render_plan
+
+VOID = {"br", "meta", "link", "hr", "img", "input", "col"}
+NAMES = (
+    "Epoch AI",
+    "Hot Chips",
+    "Linux Format",
+    "Our World in Data",
+    "Energy Institute",
+    "Uptime Institute",
+    "EPA eGRID",
+    "danlu plan",
+)
+REQUESTS = {
+    "ban": Request(
+        model="llama3-8b",
+        tokens="1T",
+        chip="h100,mlu590,ascend-910b3,tpu-v5p,rtx4090",
+        count=64,
+        region="cn",
+        on=date(2023, 12, 1),
+    ),
+    "experts": Request(
+        model="deepseek-v3", tokens="14.8T", chip="h800,mi300x,h20", count=2048, precision="fp8", on=date(2025, 6, 1)
+    ),
+    "budget": Request(budget="4.6Musd", chip="v100", on=date(2020, 5, 1), region="us"),
+    "rate": Request(
+        model="gpt3-175b", tokens="300B", chip="v100", count=10000, tflops=28, usd_per_hour=1.5, on=date(2020, 5, 1)
+    ),
+    "not servable": Request(model="llama3-405b", tokens="1T", chip="v100", count=8192, on=date(2024, 1, 1)),
+}
+
+
+class Shown(HTMLParser):
+    """What the page shows when it is switched to Chinese."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden: list[bool] = []
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in VOID:
+            return
+        given = dict(attrs)
+        english = "en" in (given.get("class") or "").split() or (tag != "html" and given.get("lang") == "en")
+        self.hidden.append(english or tag in ("script", "style", "title") or (bool(self.hidden) and self.hidden[-1]))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            self.hidden.pop()
+
+    def handle_data(self, data: str) -> None:
+        if data.strip() and not self.hidden[-1]:
+            self.words.append(data.strip())
+
+
+def shown(html: str) -> list[str]:
+    """The texts of the Chinese page."""
+    parser = Shown()
+    parser.feed(html)
+    return parser.words
+
+
+def english(words: str) -> list[str]:
+    """Two English words side by side, outside of names, titles in 《》 and TOML."""
+    for name in (*NAMES, *(chip.name for chip in all_chips()), *PROVIDERS):
+        words = words.replace(name, "·")
+    words = re.sub(r"《.*?》|(?:例如：|FILE）：).*?。", "", words)
+    return re.findall(r"[A-Za-z]{2,}[ ,;:]+[A-Za-z]{2,}", words)
+
+
+PROVIDERS = sorted({price.provider for chip in all_chips() for price in chip.prices if price.provider}, key=len)[::-1]
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_no_english_sentence_is_left_in_the_chinese_page(name: str) -> None:
+    words = shown(render_plan(answer_request(REQUESTS[name], REPLICATION)))
+    assert len(words) > 300
+    assert any("步时模型" in each for each in words)
+    left = {each: found for each in words if (found := english(each))}
+    assert not left, left
+
+
+def test_the_check_sees_an_english_sentence_and_not_the_english_page() -> None:
+    html = '<html lang="en"><body><span class="en">sum of its parts</span><p>sum of its parts</p></body></html>'
+    assert [english(each) for each in shown(html)] == [["sum of", "its parts"]]
