@@ -4,6 +4,12 @@ import re
 
 _SOURCES = (
     (
+        ", Carbon emissions and large neural network training",
+        "，《Carbon emissions and large neural network training》",
+    ),
+    ("DeepSeek-V3 technical report", "DeepSeek-V3 技术报告"),
+    ("performance summary, release 25.11", "性能汇总，25.11 版"),
+    (
         "Epoch AI, Machine Learning Hardware dataset (mirror of mid-2025)",
         "Epoch AI，机器学习硬件数据集（2025 年中镜像）",
     ),
