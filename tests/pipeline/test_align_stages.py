@@ -72,7 +72,8 @@ def test_every_stage_comes_after_what_it_needs(rounds: int) -> None:
 
 def test_every_setting_of_the_alignment_belongs_to_a_stage() -> None:
     """A setting that no stage knows could be changed without anything being done again."""
-    known = {key for stage in alignment_stages(recipe()) for key in stage.settings(recipe())["alignment"]}
+    asks = recipe(label="page")
+    known = {key for stage in alignment_stages(asks) for key in stage.settings(asks)["alignment"]}
     assert known == set(to_mapping(AlignmentConfig()))
 
 

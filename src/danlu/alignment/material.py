@@ -6,7 +6,7 @@ work on it alone.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ from danlu.corpus.toy.config import ToyConfig
 from danlu.corpus.toy.instructions import Instruction, is_held_out
 from danlu.feedback.exchange import read_feedback
 from danlu.feedback.files import write_rows
-from danlu.feedback.records import Demonstration, Prompt, Ranking, prompt_of, prompt_text, to_json
+from danlu.feedback.records import Demonstration, Prompt, Ranking, fingerprint, prompt_of, prompt_text, to_json
 
 VALIDATION = 0.05
 """Share of the demonstrations on whose loss SFT is judged, by the hash of their prompts."""
-_LEAST_HELD_OUT = 0.1
-"""Share of a user's own prompts that only evaluations see."""
+_HELD_OUT, _LEAST_HELD_OUT = 0.1, 2
+"""Share of a user's own prompts that only evaluations see, and how many at least."""
+_FEWEST = 8
+"""Different prompts that a user must give."""
 
 
 @dataclass(frozen=True)
@@ -87,14 +89,14 @@ def own_material(demonstrations: Path, prompts: Path | None, rankings: Path | No
     if prompts:
         queries += read_queries(prompts)
     every = distinct(queries)
-    kept = [query for query in every if is_held_out(prompt_text(query.prompt), _LEAST_HELD_OUT)]
+    kept = _held_out(every)
     aside = {query.prompt for query in kept}
     rest = [query for query in every if query.prompt not in aside]
     teaching, validation = _validation([record for record in records if record.prompt not in aside])
-    if len(kept) < 2 or not teaching:
+    if len(every) < _FEWEST or not teaching:
         raise DanluError(
             f"{demonstrations} holds {len(records)} demonstrations, too few to teach with some and judge by others.",
-            "Give at least a few dozen.",
+            f"Give at least {_FEWEST}; a few dozen are better.",
         )
     practise = distinct(read_queries(prompts)) if prompts else rest
     practise = [query for query in practise if query.prompt not in aside]
@@ -106,6 +108,36 @@ def own_material(demonstrations: Path, prompts: Path | None, rankings: Path | No
         tuple(kept[:held_out]),
         {"read": imported.summary(), "dropped": dict(imported.dropped)},
     )
+
+
+def page_material(store: Path, toy: ToyConfig, config: PromptsConfig, fits: Fits) -> Material:
+    """What people demonstrated at the annotation page of a run on the toy language, with that language's prompts.
+
+    Raises:
+        DanluError: as `make_prompts`; or nothing is demonstrated but prompts that are held out.
+    """
+    imported = read_feedback(store, wanted="demonstrations")
+    made = toy_material(toy, config, fits)
+    aside = {query.prompt for query in made.held_out}
+    teaching, validation = _validation([record for record in imported.demonstrations if record.prompt not in aside])
+    if not teaching:
+        raise DanluError(
+            f"{store} holds demonstrations of nothing but prompts that are kept for judging.",
+            "Write some for other prompts.",
+        )
+    notes = {"read": imported.summary(), "dropped": dict(imported.dropped), "too_long": made.notes["too_long"]}
+    return replace(made, demonstrations=teaching, validation=validation, notes=notes)
+
+
+def _held_out(queries: Sequence[Query]) -> list[Query]:
+    """A share of a user's prompts by their hash, not the toy language's split, whose prompts these may be; where that
+    gives too few, those with the smallest hashes."""
+
+    def place(query: Query) -> str:
+        return fingerprint(["own", prompt_text(query.prompt)])
+
+    least = sorted(queries, key=place)[:_LEAST_HELD_OUT]
+    return [query for query in queries if query in least or int(place(query)[:12], 16) < _HELD_OUT * 16**12]
 
 
 def without(rankings: Iterable[Ranking], prompts: Iterable[Prompt]) -> list[Ranking]:

@@ -7,7 +7,7 @@ the words themselves decide, by their hash.
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 from danlu.alignment.prompts_config import PARTS, Part, PromptsConfig
@@ -22,6 +22,8 @@ Fits = Callable[[str, str], bool]
 """Whether a prompt with a perfect response to it has room in the model's context."""
 _PATIENCE = 2000
 """Instructions in a row that are of no use, after which the stream counts as exhausted."""
+_MOST_LOOKED_AT = 20_000
+"""Instructions after which nobody waits for more prompts to demonstrate."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,17 @@ def make_prompts(toy: ToyConfig, config: PromptsConfig, fits: Fits = lambda prom
         too_long=too_long,
         defects=dict(sorted(defects.items())),
     )
+
+
+def demonstrated_prompts(toy: ToyConfig, config: PromptsConfig, fits: Fits) -> Iterator[str]:
+    """The prompts for demonstrations, each once, in the order in which `make_prompts` walks over them."""
+    seen: set[str] = set()
+    for example in islice(_stream(Maker(instruction_config(toy, config))), _MOST_LOOKED_AT):
+        prompt, kind = example.instruction.prompt, example.instruction.kind
+        if prompt not in seen and kind in config.kinds and part_of(prompt, config) == "demonstrations":
+            seen.add(prompt)
+            if fits(prompt, example.response):
+                yield prompt
 
 
 def labels_of(instruction: Instruction) -> dict[str, Any]:

@@ -89,7 +89,8 @@ class AlignmentConfig:
     rankings: str | None = None
     """A file of rankings or preferences in any format that is known; they are learned from beside those made here."""
     prompts_file: str | None = None
-    """A file of prompts to rank for and to practise on, where demonstrations come from a file; None takes theirs."""
+    """A file of prompts to rank for and to practise on, where demonstrations come from a file. None takes theirs, or
+    the toy language's where they come from an annotation page's store and the text is the toy language."""
     scale: float | None = None
     """Factor on the numbers of prompts and episodes below. None: the square root of the target's training compute over
     4e13 FLOPs, so that alignment takes the same share of a run whatever its size."""
@@ -104,6 +105,8 @@ class AlignmentConfig:
     """Share of the prompts that two labellers rank where one would do, so that their agreement is known (0 to 1)."""
     held_out_rankings: float = 0.15
     """Share of the ranked prompts that the reward model is tested on, by their hash (0 to 1)."""
+    page_prompts: int = 40
+    """Prompts whose completions people at a page are asked to rank in a round: the first of those that there are."""
     rounds: int = 1
     """How often completions of the newest policy are ranked, the reward model is trained on all rankings, and PPO goes
     on (Bai et al. 2022, arXiv 2204.05862, "iterated online" training)."""
@@ -130,6 +133,8 @@ class AlignmentConfig:
             raise DanluError(f"alignment.completions is {self.completions}.", "Give 2 or more: one cannot be ranked.")
         if self.opinions is not None and self.opinions < 1:
             raise DanluError(f"alignment.opinions is {self.opinions}.", "Give 1 or more, or leave it out.")
+        if self.page_prompts < 2:
+            raise DanluError(f"alignment.page_prompts is {self.page_prompts}.", "Give 2 or more: some are held out.")
         if self.rounds < 1 or self.context < 16:
             raise DanluError("alignment.rounds or alignment.context is too small.", "Give 1 round, 16 tokens or more.")
         for name in ("overlap", "held_out_rankings"):

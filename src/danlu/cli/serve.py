@@ -65,14 +65,16 @@ def main(words: list[str]) -> None:
     for origin in arguments.cors_origin:
         if not origin.startswith(("http://", "https://")) or origin.endswith("/"):
             raise DanluError(f"{origin} is no origin.", "Write it as https://example.org, without a path.")
+    run = _run(arguments.models)
     key = arguments.api_key or os.environ.get("DANLU_API_KEY")
     config = ServerConfig(
         data=data_folder(arguments.data),
         host=arguments.host,
         port=arguments.port,
         database=arguments.database,
-        feedback=arguments.feedback or _feedback(arguments.models),
-        runs=arguments.runs or _runs(arguments.models),
+        feedback=arguments.feedback or (None if run is None else str(RunFolder(run).feedback)),
+        run=run,
+        runs=arguments.runs or (Path("runs") if run is None else run.resolve().parent),
         api_key=key,
         public_hosts=arguments.public_host,
         cors_origins=arguments.cors_origin,
@@ -95,12 +97,6 @@ def main(words: list[str]) -> None:
     serve(Services.of(config, models), listening, lambda line: print(line, flush=True))
 
 
-def _feedback(models: tuple[Path, ...]) -> str | None:
-    """The store of the first run that is served."""
-    run = next((path for path in models if (path / "recipe.toml").exists()), None)
-    return None if run is None else str(RunFolder(run).feedback)
-
-
-def _runs(models: tuple[Path, ...]) -> Path:
-    """The folder around the first run that is served, or ./runs."""
-    return next((path.resolve().parent for path in models if (path / "recipe.toml").exists()), Path("runs"))
+def _run(models: tuple[Path, ...]) -> Path | None:
+    """The first run that is served: its people's feedback is collected, and the dashboard shows those beside it."""
+    return next((path for path in models if (path / "recipe.toml").exists()), None)

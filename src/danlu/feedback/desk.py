@@ -98,6 +98,11 @@ class Desk(Store):
         query = sa.select(tasks).where(~held).order_by(tasks.c.number).limit(1)
         if kinds is not None:
             query = query.where(tasks.c.kind.in_(kinds))
+        busy = sa.select(sa.func.count()).where(running, ~leases.c.is_repeat).scalar_subquery()
+        wants = sa.and_(tasks.c.skipped < policy.max_skips, tasks.c.answered + busy < tasks.c.wanted)
+        wanted = connection.execute(query.where(~tasks.c.is_gold, ~answered, wants)).first()
+        if wanted is None:  # tests and repeats come between tasks, not after the last one
+            return None, False
         if policy.gold_every and sum(row.is_gold for row in done) < number // policy.gold_every:
             found = connection.execute(query.where(tasks.c.is_gold, ~answered)).first()
             if found is not None:
@@ -109,9 +114,7 @@ class Desk(Store):
                 found = None if task in repeated else connection.execute(query.where(tasks.c.id == task)).first()
                 if found is not None:
                     return found, True
-        busy = sa.select(sa.func.count()).where(running, ~leases.c.is_repeat).scalar_subquery()
-        wants = sa.and_(tasks.c.skipped < policy.max_skips, tasks.c.answered + busy < tasks.c.wanted)
-        return connection.execute(query.where(~tasks.c.is_gold, ~answered, wants)).first(), False
+        return wanted, False
 
     def _lease(self, connection: Connection, row: "sa.Row[Any]") -> Lease:
         body = connection.scalar(sa.select(tasks.c.body).where(tasks.c.id == row.task))

@@ -55,13 +55,15 @@ def settings_of(job: Job) -> AlignmentConfig:
 
 
 def _demonstrations(job: Job) -> Results:
-    from danlu.alignment.material import own_material, toy_material, write_material
+    from danlu.alignment.material import own_material, page_material, toy_material, write_material
     from danlu.pipeline.aligning import fits_the_context
 
     config, recipe = settings_of(job), job.recipe
+    fits = fits_the_context(job.folder.model, config.context, config.ppo.max_new_tokens)
     if config.demonstrations is None:
-        fits = fits_the_context(job.folder.model, config.context, config.ppo.max_new_tokens)
         material = toy_material(recipe.corpus.toy, config.prompts, fits)
+    elif recipe.corpus.data == ("toy",) and config.prompts_file is None and is_store(Path(config.demonstrations)):
+        material = page_material(Path(config.demonstrations), recipe.corpus.toy, config.prompts, fits)
     else:
         files = [None if path is None else Path(path) for path in (config.prompts_file, config.rankings)]
         material = own_material(Path(config.demonstrations), files[0], files[1], config.prompts.held_out)
@@ -144,6 +146,12 @@ def _settings(*names: str, drawn: tuple[str, ...] = ()) -> Any:
     return settings
 
 
+def _ranked(*names: str, drawn: tuple[str, ...] = ()) -> Any:
+    """Part of the settings, and how many prompts people rank, where it is people who do."""
+    alone, with_people = _settings(*names, drawn=drawn), _settings(*names, "page_prompts", drawn=drawn)
+    return lambda recipe: (with_people if recipe.label == "page" else alone)(recipe)
+
+
 _DEMONSTRATIONS = Stage(
     name="demonstrations",
     does="how an assistant answers, and the prompts of each step",
@@ -168,7 +176,7 @@ _RANKINGS = Stage(
     does="what it says, ranked",
     run=_rankings,
     outputs=(),
-    settings=_settings(
+    settings=_ranked(
         *("label", "rankings", "completions", "opinions", "overlap", "held_out_rankings", "labeller"),
         drawn=("max_new_tokens", "temperature", "seed"),
     ),
@@ -204,7 +212,7 @@ def _round(number: int) -> Stage:
         does=f"round {number}: what the newest policy says is ranked, and learned from",
         run=lambda job: _further_round(job, number),
         outputs=(f"round-{number}/rankings/*", f"round-{number}/*/model/*", f"round-{number}/*/metrics.jsonl"),
-        settings=_settings("completions", "opinions", "overlap", "held_out_rankings", "labeller", "reward", "ppo"),
+        settings=_ranked("completions", "opinions", "overlap", "held_out_rankings", "labeller", "reward", "ppo"),
         needs=("tokens", "demonstrations", "sft", "rankings", before),
         writes="resumable",
         costly=True,

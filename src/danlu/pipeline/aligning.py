@@ -105,12 +105,18 @@ def rank(this: Round, config: AlignmentConfig, recipe: Recipe, out: Path, report
         report(imported.summary())
         rankings += without(imported.rankings, [query.prompt for query in material.held_out])
     if recipe.label != "none":
-        drawn = _draw(this.start, material.comparisons, config, recipe, config.completions, this.number)
+        queries = material.comparisons
+        if recipe.label == "page" and len(queries) > config.page_prompts:
+            report(f"people are asked about {config.page_prompts:,} of {len(queries):,} prompts (--page-prompts)")
+            queries = queries[: config.page_prompts]
+        drawn = _draw(this.start, queries, config, recipe, config.completions, this.number)
         opinions = config.opinions or (min(3, config.labeller.annotators) if recipe.label == "simulated" else 1)
         tasks = ranking_tasks(*drawn, config.completions, config.overlap, f"round {this.number}", opinions)
         words = f"by {recipe.label}" + (f" ({opinions} labellers each)" if opinions > 1 else "")
         report(f"{len(tasks):,} prompts with {config.completions} completions each, to be ranked {words}")
-        rankings += label(tasks, recipe.label, config.labeller, this.run.feedback, this.run.path)
+        made = label(tasks, recipe.label, config.labeller, this.run.feedback, this.run.path)
+        given = {(each.prompt, each.completions, each.annotator, each.time) for each in rankings}
+        rankings += [each for each in made if (each.prompt, each.completions, each.annotator, each.time) not in given]
     train, heldout = split_rankings(rankings, config.held_out_rankings)
     if not train or not heldout:
         raise DanluError(

@@ -1,5 +1,6 @@
 """The application: routes, middleware, and what they share."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,6 +16,7 @@ from danlu.web.database import reason
 from danlu.web.endpoints import NO_DATABASE
 from danlu.web.generating import Bridge
 from danlu.web.guard import Guard, log
+from danlu.web.memory import tidy
 from danlu.web.services import Services
 from danlu.web.v1 import api
 
@@ -27,9 +29,11 @@ def create_app(services: Services) -> Starlette:
         services.bridge = Bridge()
         services.conversations.settle()
         services.models.start()
+        tidying = asyncio.create_task(tidy(services.models.are_idle, services.models.steps))
         try:
             yield
         finally:
+            tidying.cancel()
             services.close()
 
     app = Starlette(

@@ -46,6 +46,8 @@ class ServerConfig:
     """Where conversations and accounts are kept: a file, or a postgresql:// URL; by default DATA/web.db."""
     feedback: str | None = None
     """Where feedback is kept: a file, or a postgresql:// URL; by default DATA/feedback.db."""
+    run: Path | None = None
+    """The run whose feedback is collected: its prompts can be demonstrated."""
     runs: Path | None = None
     """Folder whose runs the dashboard shows."""
     api_key: str | None = None

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from danlu.common.errors import DanluError
-from danlu.common.strict import to_mapping
+from danlu.common.strict import from_mapping, to_mapping
 from danlu.feedback.exchange import (
     DemonstrationFormat,
     RankingFormat,
@@ -22,8 +22,8 @@ from danlu.feedback.exchange import (
     export_rankings,
 )
 from danlu.feedback.log import log
-from danlu.feedback.records import Prompt, Ranking, dense_ranks, fingerprint, prompt_of
-from danlu.feedback.state import leases
+from danlu.feedback.records import Prompt, Ranking, dense_ranks, fingerprint, prompt_of, prompt_text
+from danlu.feedback.state import leases, tasks
 from danlu.feedback.tasks import Lease, Task, TaskKind
 from danlu.web.accounts import Role
 from danlu.web.asking import Settings, chat_tokens, request_of, text_tokens
@@ -126,6 +126,7 @@ def routes() -> list[BaseRoute]:
         endpoint("/api/label/leases/{lease}/draft", _draft, "PUT", roles=_BOTH),
         endpoint("/api/label/progress", _progress, roles=_BOTH),
         endpoint("/api/label/tasks", _add_tasks, "POST"),
+        endpoint("/api/label/run-prompts", _run_prompts),
         endpoint("/api/label/sample", _sample, "POST"),
         endpoint("/api/label/figures", _figures),
         endpoint("/api/label/conflicts", _conflicts),
@@ -229,6 +230,17 @@ def _add_tasks(call: Call) -> dict[str, Any]:
     added = call.services.desk.add_tasks(asked.tasks)
     call.services.accounts.note("tasks added", str(added.added), actor=call.account.name, address=call.address)
     return to_mapping(added)
+
+
+def _run_prompts(call: Call) -> list[str]:
+    """?count=20: prompts of the run that is served which nobody was asked to demonstrate."""
+    run, desk = call.services.run, call.services.desk
+    if run is None:
+        raise DanluError("no run is served.", "Start the server with a run folder: danlu serve RUN.")
+    with desk.log.read() as connection:
+        bodies = connection.scalars(sa.select(tasks.c.body).where(tasks.c.kind == "demonstrate")).all()
+    asked = {prompt_text(from_mapping(Task, json.loads(body), "the store").prompt) for body in bodies}
+    return run.prompts(call.number("count", 20, 1, _MOST_PROMPTS), asked)
 
 
 def _sample(call: Call) -> dict[str, Any]:

@@ -1,14 +1,15 @@
-"""Giving back memory that only the loading of PyTorch needed.
+"""Giving back memory that nothing needs any more: what only the loading of PyTorch read, and what answers have freed.
 
 The dynamic linker reads every library's relocation tables, and constructors read much else, once. Those pages stay in
 the process's resident set although nothing will read them again: 200 MB of them in the CUDA builds, whose libraries a
 server on a processor never calls. They are unchanged parts of files: what is needed after all is read again.
 """
 
+import asyncio
 import ctypes
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 _DONTNEED = 4  # MADV_DONTNEED in Linux's asm-generic/mman-common.h, the same on every machine that runs PyTorch
@@ -31,6 +32,25 @@ def release_libraries() -> None:
     with open("/proc/self/smaps") as file:
         for start, end in list(unchanged(file, [str(packages / "torch") + "/", str(packages / "nvidia") + "/"])):
             libc.madvise(start, end - start, _DONTNEED)
+
+
+async def tidy(idle: Callable[[], bool], steps: Callable[[], int], seconds: float = 15.0) -> None:
+    """Give freed memory back to the system whenever there has been work and there is none now; never returns.
+
+    glibc keeps what was freed between what is in use: after many answers at once some 50 MB.
+
+    Args:
+        steps: how much has been done so far.
+        seconds: between two looks.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
+    done = 0
+    while trim is not None:
+        await asyncio.sleep(seconds)
+        now = steps()
+        if now != done and idle():
+            done = now
+            await asyncio.to_thread(trim, 0)
 
 
 def unchanged(smaps: Iterable[str], folders: Iterable[str]) -> Iterator[tuple[int, int]]:

@@ -111,11 +111,22 @@ class ServedModels:
         """A model by its name."""
         return self.by_name.get(name)
 
+    def engines(self) -> "list[Engine]":
+        """Those that run."""
+        return [model.loaded.result().engine for model in self if model.state == "ready"]
+
+    def are_idle(self) -> bool:
+        """Whether nobody waits for an answer."""
+        return not any(each.stats.rows or each.stats.reading or each.stats.waiting for each in self.engines())
+
+    def steps(self) -> int:
+        """Steps of all engines so far."""
+        return sum(each.stats.steps for each in self.engines())
+
     def close(self) -> None:
         """Stop the engines."""
-        for model in self:
-            if model.state == "ready":
-                model.loaded.result().engine.close()
+        for engine in self.engines():
+            engine.close()
 
 
 def find_models(paths: Sequence[Path], folder_of: Callable[[Path], Path], load: Callable[..., Loaded]) -> ServedModels:

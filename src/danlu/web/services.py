@@ -10,6 +10,7 @@ from danlu.web.config import ServerConfig
 from danlu.web.conversations import Conversations
 from danlu.web.database import Database
 from danlu.web.generating import Bridge
+from danlu.web.run_prompts import ServedRun
 from danlu.web.served import ServedModels
 from danlu.web.sessions import Brake, OneTimeToken, Sessions
 from danlu.web.v1.counts import Counts
@@ -57,6 +58,12 @@ class Services:
             models=models,
             conversations=Conversations(database),
         )
+
+    @property
+    def run(self) -> ServedRun | None:
+        """The run whose feedback is collected here, if it is one's."""
+        path = self.config.run
+        return None if path is None else ServedRun(path, self.config.feedback_place)
 
     def draining_soon(self) -> None:
         """Have streams without an end of their own end; from any thread."""

@@ -134,8 +134,11 @@ def _with_cookie(services: Services, response: Response, secret: str) -> Respons
 
 
 def _session(call: Call) -> dict[str, Any]:
-    models = [model.name for model in call.services.models] if call.account.role == "admin" else []
-    return {**to_mapping(call.account), "csrf": call.session.csrf, "models": models}
+    found = {**to_mapping(call.account), "csrf": call.session.csrf, "models": [], "run": None}
+    if call.account.role == "admin":
+        run = call.services.run
+        found |= {"models": [model.name for model in call.services.models], "run": None if run is None else run.told()}
+    return found
 
 
 def _logout(call: Call) -> Response:

@@ -42,6 +42,11 @@ function importing(who, refresh) {
     if (kind.value === "demonstrate") return call("POST", "/api/label/tasks", { tasks: texts.map((content) => ({ kind: "demonstrate", prompt: [{ role: "user", content }], wanted: Number(wanted.value) })) });
     return call("POST", "/api/label/sample", { model: kind.value.slice("model:".length), prompts: texts, completions: Number(count.value), wanted: Number(wanted.value) });
   });
+  const fill = async () => {
+    const more = await call("GET", "/api/label/run-prompts?count=20");
+    prompts.value = [prompts.value.trim(), ...more].filter(Boolean).join("\n\n");
+    prompts.focus();
+  };
   const upload = () => told(async () => {
     if (!file.files.length) throw new Error(say("admin.no-file"));
     const lines = (await file.files[0].text()).split("\n").filter((line) => line.trim());
@@ -58,9 +63,11 @@ function importing(who, refresh) {
   return part(
     "admin.import",
     field(prompts, "admin.prompts"),
+    who.run && element("div", { className: "row" }, button(say("admin.run-prompts", { run: who.run.name }), () => fill().catch(complain))),
     element("div", { className: "row" }, field(kind, "admin.kind"), field(count, "admin.count"), field(wanted, "admin.wanted"), button(say("admin.make"), take, { className: "main" })),
     element("div", { className: "row" }, field(file, "admin.file"), button(say("admin.upload"), upload)),
     element("small", { className: "dim", textContent: say("admin.file.help") }),
+    who.run && element("p", { className: "dim" }, say("admin.learn"), " ", element("code", {}, plain(who.run.command))),
   );
 }
 
