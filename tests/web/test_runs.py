@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import httpx
@@ -35,6 +36,7 @@ def test_runs_are_listed_and_shown(run: Path, browser: httpx.Client) -> None:
     assert (shown["command"], shown["forecast"], shown["verdict"]) == ("danlu run --name mine", {"loss": 2.5}, None)
     assert shown["recipe"] == 'name = "mine"\n'
     assert shown["metrics"] == ["pretrain/metrics.jsonl"]
+    assert shown["unreadable"] == ["verdict.json"]
 
 
 def test_metrics_are_read_from_where_one_was(run: Path, browser: httpx.Client) -> None:
@@ -46,6 +48,36 @@ def test_metrics_are_read_from_where_one_was(run: Path, browser: httpx.Client) -
     assert (then["lines"], then["reset"]) == ([{"step": 3}], False)
     for after in ("-1", "x", "9" * 30):
         assert browser.get("/api/runs/group/mine/metrics", params={"after": after}).status_code == 400
+
+
+def test_a_damaged_run_is_shown_as_far_as_it_can_be_read(run: Path, served: Served, browser: httpx.Client) -> None:
+    broken = run.parent / "broken"
+    (broken / "pretrain").mkdir(parents=True)
+    (broken / "manifest.json").write_text("[1, 2]")
+    (broken / "forecast.json").write_bytes(b"\xff\xfe\x00")
+    (broken / "pretrain" / "stage.json").write_text("null")
+    (broken / "pretrain" / "result.json").write_text("[" * 100_000)
+    (broken / "pretrain" / "metrics.jsonl").write_text('[1]\n"x"\n3\nnull\n{"step": 1}\n' + "[" * 100_000 + "\n")
+    (broken / "dangling.json").symlink_to("/nowhere")
+    shown = browser.get("/api/runs/group/broken").json()
+    assert (shown["manifest"], shown["forecast"], shown["command"], shown["stages"]) == (None, None, None, {})
+    assert set(shown["unreadable"]) >= {"manifest.json", "forecast.json", "pretrain/stage.json", "pretrain/result.json"}
+    lines = browser.get("/api/runs/group/broken/metrics").json()["lines"]
+    assert lines == [{"step": 1}]
+    shutil.rmtree(broken)
+
+
+def test_a_report_is_opened_in_an_origin_of_its_own(run: Path, browser: httpx.Client) -> None:
+    assert browser.get("/api/runs/group/mine/report").status_code == 400
+    (run / "report.html").write_text("<!doctype html><script>document.title = origin</script>")
+    answer = browser.get("/api/runs/group/mine/report")
+    policy = answer.headers["content-security-policy"]
+    assert "sandbox allow-scripts;" in policy
+    assert "allow-same-origin" not in policy
+    assert "default-src 'none'" in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    (run / "report.html").unlink()
+    assert httpx.get(f"{browser.base_url}/api/runs/group/mine/report").status_code == 401
 
 
 def test_changes_are_told_as_they_come(run: Path, browser: httpx.Client) -> None:

@@ -238,7 +238,8 @@ def run_training(
             speed = tokens / max(outcome.seconds - seconds_before, 1e-9)
             if time.monotonic() - spoken > 0.5 or step == schedule.steps:
                 spoken = time.monotonic()
-                entry = {"step": step, "seconds": outcome.seconds, "tokens_per_second": speed}
+                entry = {"step": step, "steps": schedule.steps, "seconds": outcome.seconds, "tokens_per_second": speed}
+                entry["memory_bytes"] = measured_peak_memory(device)
                 note = f"loss {outcome.loss:.3f} · {format_count(speed)} tokens/s"
                 if run.flops_per_token is not None and outcome.peak_flops:
                     fraction = speed * run.flops_per_token / outcome.peak_flops

@@ -29,7 +29,7 @@ def create_app(services: Services) -> Starlette:
         services.bridge = Bridge()
         services.conversations.settle()
         services.models.start()
-        tidying = asyncio.create_task(tidy(services.models.are_idle, services.models.steps))
+        tidying = asyncio.create_task(tidy(services.models.steps))
         try:
             yield
         finally:

@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from danlu.common.errors import DanluError
@@ -30,6 +30,7 @@ def routes() -> list[BaseRoute]:
     return [
         endpoint("/api/runs", _list),
         endpoint("/api/runs/{name:path}/metrics", _metrics),
+        endpoint("/api/runs/{name:path}/report", _report),
         Route("/api/runs/{name:path}/events", answered(_events), methods=["GET"]),
         endpoint("/api/runs/{name:path}", _detail),
     ]
@@ -43,20 +44,37 @@ def _list(call: Call) -> list[dict[str, Any]]:
 def _detail(call: Call) -> dict[str, Any]:
     """All small files of a run: stages, forecast, verdict, results; and which metrics there are."""
     root, folder = _root(call), _run(call)
+    whole = {name: _json(folder / f"{name}.json") for name in ("manifest", "forecast", "verdict")}
+    whole = {name: value if isinstance(value, dict) else None for name, value in whole.items()}
+    unreadable = [
+        f"{name}.json" for name, value in whole.items() if value is None and (folder / f"{name}.json").exists()
+    ]
+    results: dict[str, Any] = {}
+    for path in sorted(folder.glob("*/*.json")):
+        name, value = path.relative_to(folder).as_posix(), _json(path)
+        if value is None:
+            unreadable.append(name)
+        elif path.name != "stage.json" and path.stat().st_size < _LONGEST // 16:
+            results[name] = value
     return {
         **_head(root, folder),
+        **whole,
         "recipe": _text(folder / "recipe.toml"),
-        "command": _command(folder),
-        "manifest": _json(folder / "manifest.json"),
-        "forecast": _json(folder / "forecast.json"),
-        "verdict": _json(folder / "verdict.json"),
-        "results": {
-            path.relative_to(folder).as_posix(): _json(path)
-            for path in sorted(folder.glob("*/*.json"))
-            if path.name != "stage.json" and path.stat().st_size < _LONGEST // 16
-        },
+        "command": _command(whole["manifest"]),
+        "results": results,
         "metrics": sorted(path.relative_to(folder).as_posix() for path in _metric_files(folder)),
+        "unreadable": unreadable,
     }
+
+
+def _report(call: Call) -> Response:
+    """The run's report, in an origin of its own: its scripts cannot reach this server."""
+    path = _run(call) / "report.html"
+    if not path.is_file():
+        raise DanluError("the run has no report.", "Make it with danlu report.")
+    allowed = "style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+    policy = f"sandbox allow-scripts; default-src 'none'; {allowed}"
+    return FileResponse(path, media_type="text/html; charset=utf-8", headers={"Content-Security-Policy": policy})
 
 
 def _metrics(call: Call) -> dict[str, Any]:
@@ -100,12 +118,19 @@ def find_runs(root: Path) -> list[Path]:
             yield folder
             return
         if depth < _DEEPEST:
-            for child in folder.iterdir():
+            for child in _inside(folder):
                 if child.is_dir() and not child.is_symlink() and not child.name.startswith("."):
                     yield from walk(child, depth + 1)
 
     found = list(walk(root, 0)) if root.is_dir() else []
     return sorted(found, key=lambda folder: folder.stat().st_mtime, reverse=True)
+
+
+def _inside(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:  # somebody else's, or gone a moment ago
+        return []
 
 
 def tail(path: Path, after: int) -> dict[str, Any]:
@@ -127,9 +152,11 @@ def tail(path: Path, after: int) -> dict[str, Any]:
         # Lines with more than training losses (evaluations) are few and are all kept.
         if number % every == 0 or number == len(raw) - 1 or b"heldout" in line or b"eval" in line:
             try:
-                lines.append(json.loads(line))
-            except ValueError:  # a torn line: the rest is still worth showing
+                found = json.loads(line)
+            except (ValueError, RecursionError):  # a torn line: the rest is still worth showing
                 continue
+            if isinstance(found, dict):
+                lines.append(found)
     return {"lines": lines, "next": after + len(data), "every": every, "reset": reset}
 
 
@@ -198,8 +225,7 @@ def _text(path: Path) -> str | None:
         return None
 
 
-def _command(folder: Path) -> str | None:
+def _command(manifest: dict[str, Any] | None) -> str | None:
     """The command that makes the run again."""
-    manifest = _json(folder / "manifest.json")
-    command = manifest.get("command") if isinstance(manifest, dict) else None
+    command = None if manifest is None else manifest.get("command")
     return command if isinstance(command, str) else None

@@ -115,10 +115,6 @@ class ServedModels:
         """Those that run."""
         return [model.loaded.result().engine for model in self if model.state == "ready"]
 
-    def are_idle(self) -> bool:
-        """Whether nobody waits for an answer."""
-        return not any(each.stats.rows or each.stats.reading or each.stats.waiting for each in self.engines())
-
     def steps(self) -> int:
         """Steps of all engines so far."""
         return sum(each.stats.steps for each in self.engines())

@@ -2,13 +2,15 @@
 
 import { button, call, complain, element, formatTime, header, say, session } from "./common.js";
 import { chart } from "./runs/chart.js";
-import { again, samples, seconds, stageName, stages, verdict } from "./runs/detail.js";
+import { alignment, answers } from "./runs/alignment.js";
+import { again, comparison, damage, samples, stageName, stages, verdict } from "./runs/detail.js";
 import { Feed, pathOf } from "./runs/feed.js";
+import { seconds } from "./runs/tables.js";
 import { plain } from "./text.js";
 
 const X = ["tokens", "episode", "step"];
 const ROAD = ["pretrain", "sft", "reward", "ppo"]; // the order in which their charts stand
-const LEFT_OUT = new Set([...X, "seconds", "lr_scale", "skipped"]);
+const LEFT_OUT = new Set([...X, "steps", "seconds", "lr_scale", "skipped"]);
 const who = await session();
 document.title = `${say("nav.runs")} · danlu`;
 const names = element("ul");
@@ -78,12 +80,23 @@ async function drawOnce() {
   const legend = found.length > 1 ? element("p", { className: "legend" }, found.map(({ name }, number) => element("span", { className: `s${number}` }, plain(name)))) : null;
   const place = (file) => (ROAD.indexOf(file.split("/")[0]) + ROAD.length + 1) % (ROAD.length + 1);
   const own = files.filter((file) => !file.startsWith("ladder/")).sort((a, b) => place(a) - place(b) || a.localeCompare(b));
-  const groups = own.map((file) => charts(file, found, data, open)).filter(Boolean);
+  const groups = own.map((file) => drawn(() => charts(file, found, data, open)));
   const rungs = files.filter((file) => file.startsWith("ladder/") && file.endsWith("metrics.jsonl"));
-  const ladder = rungs.length ? fold("runs.ladder", "ladder", open, () => rungs.map((file) => charts(file, found, data, open))) : null;
-  const report = run.has_report ? element("p", { className: "dim", textContent: say("runs.report", { file: `${run.name}/report.html` }) }) : null;
-  const parts = [element("h2", {}, plain(run.name)), legend, report, verdict(run), stages(run, progress(run, data[0])), ...groups, ladder, samples(run), again(run)];
+  const ladder = rungs.length ? fold("runs.ladder", "ladder", open, () => rungs.map((file) => drawn(() => charts(file, found, data, open)))) : null;
+  const report = run.has_report ? element("p", {}, element("a", { href: `/api/runs/${pathOf(run.name)}/report`, target: "_blank", rel: "noopener", textContent: say("runs.report") })) : null;
+  const written = element("p", { className: "dim", textContent: say("runs.written", { when: formatTime(run.updated) }) });
+  const whole = [() => damage(run), () => (found.length > 1 ? comparison(found) : null), () => verdict(run), () => alignment(run), () => stages(run, progress(run, data[0]))].map(drawn);
+  const parts = [element("h2", {}, plain(run.name)), legend, report, written, ...whole, ...groups, ladder, drawn(() => answers(run)), drawn(() => samples(run)), drawn(() => again(run))];
   return detail.replaceChildren(...parts.filter(Boolean));
+}
+
+/** A part of the page; where a damaged file makes it impossible, a word about that in its place. */
+function drawn(make) {
+  try {
+    return make();
+  } catch (error) {
+    return element("p", { className: "bad", textContent: say("runs.broken", { why: error.message }) });
+  }
 }
 
 function fold(title, key, open, make) {
@@ -103,7 +116,8 @@ function charts(file, found, data, open) {
   if (!x) return null;
   const [told, others] = [[], []]; // those that are explained, and the rest
   for (const key of keys) {
-    const series = found.map((run, number) => ({ name: run.name, points: (data[number].get(file) ?? []).filter((line) => key in line).map((line) => [line[x], line[key]]) }));
+    const unit = key.endsWith("_bytes") ? 2 ** 20 : 1;
+    const series = found.map((run, number) => ({ name: run.name, points: (data[number].get(file) ?? []).filter((line) => typeof line[key] === "number").map((line) => [line[x], line[key] / unit]) }));
     const isLoss = key === "loss" || key === "heldout_loss";
     const { forecast } = found[0];
     const bands = isLoss && file === "pretrain/metrics.jsonl" && forecast ? [{ low: forecast.low, high: forecast.high, middle: forecast.loss }] : [];
@@ -120,14 +134,16 @@ function charts(file, found, data, open) {
   return element("section", {}, title, element("div", { className: "charts" }, told.length ? told : others), rest);
 }
 
-/** How far the target's training is, and how long it will still take. */
+/** How far each training is, and how long it will still take. */
 function progress(run, data) {
-  const target = run.forecast?.target;
-  const last = data.get("pretrain/metrics.jsonl")?.at(-1);
-  const speed = data.get("pretrain/timing.jsonl")?.at(-1)?.tokens_per_second;
-  if (!target?.tokens || !last?.tokens) return {};
-  const left = speed ? ` · ${say("runs.left", { time: seconds((target.tokens - last.tokens) / speed) })}` : "";
-  return { pretrain: `${Math.min(100, Math.round((100 * last.tokens) / target.tokens))}%${left}` };
+  const found = {};
+  for (const [file, lines] of data) {
+    const { step, steps, seconds: taken } = lines.at(-1) ?? {};
+    if (!file.endsWith("/timing.jsonl") || file.startsWith("ladder/") || !(step > 0) || !(steps >= step)) continue;
+    const left = taken > 0 && steps > step ? ` · ${say("runs.left", { time: seconds((taken * (steps - step)) / step) })}` : "";
+    found[file.split("/")[0]] = `${Math.floor((100 * step) / steps)}%${left}`;
+  }
+  return found;
 }
 
 await list();

@@ -2,13 +2,8 @@
 
 import { button, element, formatNumber, formatTime, notify, say } from "../common.js";
 import { plain } from "../text.js";
-
-export const seconds = (value) => {
-  if (value === null || value === undefined) return "–";
-  if (value < 90) return say("time.seconds", { value: formatNumber(value) });
-  if (value < 5400) return say("time.minutes", { value: formatNumber(value / 60) });
-  return say("time.hours", { value: formatNumber(value / 3600) });
-};
+import { estimate, outcomeOf } from "./alignment.js";
+import { megabytes, seconds, section, table } from "./tables.js";
 
 /** What a stage does, in the page's words; that of a further round is called ppo-2 and the like. */
 export const stageName = (name) => {
@@ -20,26 +15,59 @@ export const stageName = (name) => {
 export function stages(run, progress) {
   const rows = Object.entries(run.stages).sort(([, a], [, b]) => String(a.started ?? "9").localeCompare(String(b.started ?? "9"))).map(([name, stage]) => {
     const state = stage.state ?? "unknown";
+    const words = say(`stage.${state}`);
     const more = state !== "done" && progress[name] ? ` ${progress[name]}` : "";
-    return element("tr", {}, element("th", { scope: "row" }, plain(stageName(name))), element("td", { textContent: say(`stage.${state}`) + more }), element("td", { textContent: seconds(stage.seconds) }));
+    return [stageName(name), (words.startsWith("stage.") ? say("stage.unknown") : words) + more, seconds(stage.seconds)];
   });
-  const heads = ["runs.stage", "runs.state", "runs.took"].map((key) => element("th", { scope: "col", textContent: say(key) }));
-  return section("runs.stages", rows.length ? element("table", {}, element("thead", {}, element("tr", {}, heads)), element("tbody", {}, rows)) : element("p", { className: "dim", textContent: say("runs.no-stages") }));
+  const heads = ["runs.stage", "runs.state", "runs.took"].map((key) => say(key));
+  return section("runs.stages", rows.length ? table(heads, rows) : element("p", { className: "dim", textContent: say("runs.no-stages") }));
 }
 
-/** The forecast, and the verdict where the run has one. */
+/** The forecast of loss, time and memory, beside what was measured where the run has been judged. */
 export function verdict(run) {
   const { forecast, verdict: judged } = run;
-  if (!forecast && !judged) return null;
   const found = judged ?? forecast;
-  const rows = [
-    ["runs.forecast", `${formatNumber(found.loss, 4)} (${formatNumber(found.low, 4)} – ${formatNumber(found.high, 4)})`],
-    ...(forecast?.seconds ? [["runs.forecast-time", seconds(forecast.seconds)]] : []),
-    ...(forecast?.created ? [["runs.forecast-made", formatTime(Date.parse(forecast.created) / 1000)]] : []),
-    ...(judged ? [["runs.measured", `${formatNumber(judged.measured, 4)} (${judged.relative_error > 0 ? "+" : ""}${formatNumber(100 * judged.relative_error, 2)}%)`]] : []),
-  ].map(([key, value]) => element("tr", {}, element("th", { scope: "row", textContent: say(key) }), element("td", { textContent: value })));
-  const words = judged ? element("p", { className: judged.inside ? "good" : "bad", textContent: say(judged.inside ? "runs.inside" : "runs.outside") }) : element("p", { className: "dim", textContent: say("runs.not-judged") });
-  return section("runs.verdict", words, element("table", {}, element("tbody", {}, rows)));
+  if (!found) return null;
+  const loss = (value) => formatNumber(value, 4);
+  const kinds = [
+    ["runs.loss", loss, found.loss, found.low, found.high, judged?.measured, judged?.relative_error, judged?.inside],
+    ["runs.time", seconds, found.seconds, found.seconds_low, found.seconds_high, judged?.measured_seconds, judged?.seconds_relative_error, judged?.seconds_inside],
+    ["runs.memory", megabytes, found.memory_bytes, found.memory_bytes_low, found.memory_bytes_high, judged?.measured_memory_bytes, judged?.memory_relative_error, judged?.memory_inside],
+  ];
+  const known = (value) => value !== null && value !== undefined;
+  const rows = kinds.filter(([, , value]) => known(value)).map(([key, shown, value, low, high, measured, error, inside]) => [
+    say(key),
+    known(low) ? `${shown(value)} (${shown(low)} – ${shown(high)})` : shown(value),
+    ...(judged ? [known(measured) ? shown(measured) : "–", known(error) ? `${error > 0 ? "+" : ""}${formatNumber(100 * error, 2)}%` : "–", known(inside) ? element("span", { className: inside ? "good" : "bad", textContent: say(inside ? "runs.inside" : "runs.outside") }) : "–"] : []),
+  ]);
+  const heads = ["runs.quantity", "runs.forecast", ...(judged ? ["runs.measured", "runs.error", "runs.judged"] : [])].map((key) => say(key));
+  const made = forecast?.created ? element("p", { className: "dim", textContent: say("runs.forecast-made", { when: formatTime(Date.parse(forecast.created) / 1000) }) }) : null;
+  return section("runs.verdict", judged ? null : element("p", { className: "dim", textContent: say("runs.not-judged") }), table(heads, rows), made);
+}
+
+/** Several runs in one table, each with the command that makes it again. */
+export function comparison(found) {
+  const heads = ["runs.run", "runs.forecast-loss", "runs.measured", "runs.time", "metric.tokens", "runs.memory", "align.gold", "runs.again"].map((key) => say(key));
+  return section("runs.compared", table(heads, found.map((run) => {
+    const result = run.results["pretrain/result.json"] ?? {};
+    const told = run.verdict ?? run.forecast;
+    return [
+      run.name,
+      told ? `${formatNumber(told.loss, 4)} (${formatNumber(told.low, 4)} – ${formatNumber(told.high, 4)})` : "–",
+      result.loss === undefined ? "–" : formatNumber(result.loss, 4),
+      seconds(result.seconds),
+      result.tokens === undefined ? "–" : formatNumber(result.tokens),
+      megabytes(result.peak_memory_bytes),
+      estimate(outcomeOf(run)?.models.at(-1)?.gold?.gold),
+      run.command ? element("code", {}, plain(run.command)) : "–",
+    ];
+  })));
+}
+
+/** Which files of the run could not be read. */
+export function damage(run) {
+  if (!run.unreadable.length) return null;
+  return element("p", { className: "bad", textContent: say("runs.unreadable", { files: run.unreadable.join(", ") }) });
 }
 
 /** Texts that the models wrote, from every result file that holds some. */
@@ -67,5 +95,3 @@ export function again(run) {
     run.recipe && element("details", {}, element("summary", { textContent: say("runs.recipe") }), element("pre", { tabIndex: 0 }, plain(run.recipe))),
   );
 }
-
-export const section = (title, ...children) => element("section", {}, element("h2", { textContent: say(title) }), ...children);
