@@ -107,3 +107,47 @@ def test_a_table_without_rows_is_said(tmp_path: Path, capsys: pytest.CaptureFixt
     path.write_text("model,chip,chip_count\n")
     assert main(["plan", "--table", str(path)]) == 2
     assert "no rows" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--budget", "1Musd", "--budget", "1e22flops"], "--budget is given twice"),
+        (["--count", "1.5"], "--count is '1.5', which is no whole number"),
+        (["--days=x"], "--days is 'x', which is no number"),
+        (["--loss", "nan", "--chip", "h100"], "--loss is nan"),
+        ([*WORDS, "--days", "3"], "--days belongs to a budget"),
+        (["--budget", "1Musd", "--chip", "h100", "--days", "3", "--count", "64"], "cannot all be given"),
+        (["--budget", "64 A100 for 30 days", "--days", "3"], "cannot all be given"),
+        (["--budget", "1Musd", "--chip", "h100", "--tokens-available", "1000"], "too few distinct tokens"),
+        (["--model", "llama3-8b", "--tokens", "15", "--chip", "h100", "--count", "8"], "less than one sequence"),
+        (["--budget", "1Musd", "--chip", "h100", "--model", "llama3-70b", "--serve", "100T"], "alone takes more than"),
+    ],
+)
+def test_nothing_is_ignored_in_silence(words: list[str], said: str) -> None:
+    with pytest.raises(DanluError) as caught:
+        plan.main(words)
+    assert said in f"{caught.value.cause} {caught.value.remedy}"
+
+
+def test_a_table_takes_no_flags_that_its_rows_would_ignore(tmp_path: Path) -> None:
+    table = tmp_path / "runs.csv"
+    table.write_text("run_id,model,chip,chip_count\na,llama2-7b,A100,8\n", encoding="utf-8")
+    with pytest.raises(DanluError, match="--chip, --tp do not go with --table"):
+        plan.main(["--table", str(table), "--chip", "h100", "--tp", "2"])
+
+
+def test_a_plan_of_another_time_says_whose_prices_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    plan.main([*WORDS[:-1], "2015", "--tokens-available", "10B"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "was released in 2022, after 2015-12-31" in shown
+    assert "rent: no offer by 2015-12-31" in shown
+    assert "10B distinct tokens, 100 times over: worth" in shown
+
+
+def test_a_budget_pays_for_serving_too(capsys: pytest.CaptureFixture[str]) -> None:
+    plan.main(["--budget", "1Musd", "--chip", "h100", "--serve", "1T", "--date", "2024-06-30", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    training, serving = found["plan"]["costs"]["rent_usd"]["mid"], found["served"]["rent_usd"]["mid"]
+    assert serving > 1e4
+    assert training + serving == pytest.approx(1e6, rel=0.02)

@@ -168,3 +168,40 @@ def test_words_about_links_and_power() -> None:
     assert link_out("NVLink + 400Gb/s per GPU", 8) == pytest.approx(50e9)
     assert link_out("NVLink in node", 8) is None
     assert power_cap("H100 96GB HBM2e 500W variant") == 500
+
+
+def test_a_table_of_another_shape_reads_all_the_same(tmp_path: Path) -> None:
+    plain, odd = tmp_path / "plain.csv", tmp_path / "odd.csv"
+    plain.write_text("run_id,model,chip,chip_count\na,llama2-7b,A100,8\n", encoding="utf-8")
+    odd.write_text("\ufeffChip_Count , CHIP,model,run_id\r\n8,A100,llama2-7b,a\r\n\r\n", encoding="utf-8")
+    assert list(predict_table(read_table(odd))) == list(predict_table(read_table(plain)))
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (",,,", "the row is empty"),
+        ("a,llama2-7b,A100,8,64,x", "'64,x' is left over"),
+        ("a,llama2-7b,A100,0", "chip_count is 0"),
+        ("a,llama2-7b,A100,-8", "chip_count is -8"),
+        ("a,llama2-7b,A100,10000000", "no cluster has more than a million"),
+    ],
+)
+def test_a_broken_line_is_named_and_the_next_is_read(tmp_path: Path, row: str, words: str) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_text(f"run_id,model,chip,chip_count\n{row}\nb,llama2-7b,A100,8\n", encoding="utf-8")
+    broken, good = predict_table(read_table(path))
+    assert words in broken["error"]
+    assert "error" not in good
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("run_id;chip\na;A100\n", "separated by ';'"), ("chip,model,chip\nA100,x,H100\n", "the column 'chip' twice")],
+)
+def test_a_header_that_cannot_be_read(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DanluError) as caught:
+        read_table(path)
+    assert words in f"{caught.value.cause} {caught.value.remedy}"

@@ -10,7 +10,16 @@ from danlu.planner.units import Budget, compact, parse_budget, parse_seconds, pa
 
 @pytest.mark.parametrize(
     ("text", "tokens"),
-    [("15T", 15e12), ("300B", 3e11), ("1.5e12", 1.5e12), ("300 B tokens", 3e11), ("12 M tok", 12e6), ("7000", 7000)],
+    [
+        ("15T", 15e12),
+        ("300B", 3e11),
+        ("1.5e12", 1.5e12),
+        ("300 B tokens", 3e11),
+        ("12 M tok", 12e6),
+        ("7000", 7000),
+        ("15 trillion", 15e12),
+        ("15t", 15e12),
+    ],
 )
 def test_tokens_read(text: str, tokens: float) -> None:
     assert parse_tokens(text) == pytest.approx(tokens)
@@ -24,6 +33,13 @@ def test_tokens_read(text: str, tokens: float) -> None:
         ("100 dollars", Budget("usd", 100)),
         ("3e6 H100-hours", Budget("chip-hours", 3e6, "H100")),
         ("2M gpu-hours", Budget("chip-hours", 2e6)),
+        ("3e6 gpu-hours", Budget("chip-hours", 3e6)),
+        ("3e6 chip-hours", Budget("chip-hours", 3e6)),
+        ("4.6 million usd", Budget("usd", 4.6e6)),
+        ("$4,600,000", Budget("usd", 4.6e6)),
+        ("3640 PF-days", Budget("flops", 3640 * 8.64e19)),
+        ("5 petaflop/s-days", Budget("flops", 4.32e20)),
+        ("64 A100s 30 days", Budget("chips-time", 64 * 720, "A100", 64, 30 * 86400)),
         ("1e24flops", Budget("flops", 1e24)),
         ("500 EFLOPs", Budget("flops", 5e20)),
         ("64 A100 for 30 days", Budget("chips-time", 64 * 720, "A100", 64, 30 * 86400)),
@@ -42,6 +58,9 @@ def test_budgets_read(text: str, budget: Budget) -> None:
     [
         (parse_tokens, "15 TB", "tokens as in 15T"),
         (parse_tokens, "3GiB", "tokens"),
+        (parse_tokens, "15 terabytes", "3.75T tokens"),
+        (parse_budget, "30M RMB", "US dollars"),
+        (parse_budget, "5000 hours", "H100-hours"),
         (parse_tokens, "many", "15T"),
         (parse_tokens, "-3T", "15T"),
         (parse_budget, "4.6M", "4.6Musd"),

@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from danlu.cli.complaints import check_words
 from danlu.cli.json_flag import day, json_words, print_json
 from danlu.cli.parse import parse
 from danlu.common.errors import DanluError
@@ -89,7 +90,9 @@ class Arguments:
 
 def main(words: list[str]) -> None:
     """Run the verb."""
-    arguments = parse(Arguments, _optional_values(words), "plan")
+    words = _optional_values(words)
+    check_words(Arguments, words)
+    arguments = parse(Arguments, words, "plan")
     if arguments.table:
         _table(arguments)
         return
@@ -140,13 +143,25 @@ def _law(path: Path | None) -> "LossLaw":
 
 
 def _table(arguments: Arguments) -> None:
+    from danlu.hardware.catalogue import load_user_chips
     from danlu.planner.table import predict_table, read_table, write_answers
 
     assert arguments.table
+    alone = [
+        f"--{field.name.replace('_', '-')}"
+        for field in fields(arguments)
+        if field.name not in ("table", "json", "chips") and getattr(arguments, field.name) != field.default
+    ]
+    if alone:
+        raise DanluError(
+            f"{', '.join(alone)} {'does' if len(alone) == 1 else 'do'} not go with --table, whose rows say it all.",
+            "Put it into a column of the table, or leave it out.",
+        )
+    known = load_user_chips(arguments.chips) if arguments.chips else None
     rows = read_table(arguments.table)
     if not rows:
         raise DanluError(f"{arguments.table} has a header and no rows.", "Write one run a line.")
-    answers = list(predict_table(rows))
+    answers = list(predict_table(rows, known=known))
     wrong = [answer for answer in answers if "error" in answer]
     if arguments.json and arguments.json != "-":
         write_answers(Path(arguments.json), answers)

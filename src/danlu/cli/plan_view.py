@@ -20,6 +20,21 @@ from danlu.planner.request import Outcome
 from danlu.planner.serving import Serving
 
 _BAR = 24
+_SALES = {
+    "yes": "for sale",
+    "notification": "for sale after a notification",
+    "case by case": "a licence is judged case by case",
+    "no": "not for sale",
+    "cloud only": "its maker's cloud only",
+    "not yet": "not yet released",
+    "unknown": "a figure is missing that decides the sale",
+}
+_ABILITIES = {
+    "shown": "a published run shows that it does the work",
+    "possible": "its figures would do",
+    "no": "its figures rule it out",
+    "unknown": "nobody knows whether it does the work",
+}
 
 
 def show(found: Outcome) -> None:
@@ -31,12 +46,20 @@ def show(found: Outcome) -> None:
         _show_serving(found.serving_options)
     elif found.serving_why_not:
         _say(f"serving   {found.serving_why_not}")
+    if found.served:
+        price = f", rent {_usd(found.served.rent)}" if found.served.rent else ""
+        hours = format_count(found.served.chip_hours)
+        _say(
+            f"to serve  {format_count(found.served.tokens)} tokens: {hours} chip-hours at the most tokens a chip{price}"
+        )
     if found.request.tflops is None and (len(found.plan.front) > 1 or found.counts):
         _show_front(found)
     if found.compared:
         _show_compared("the same on other chips", found.compared)
     if found.ban:
         _show_ban(found.ban)
+    for words in found.plan.notes:
+        _say(f"note      {words}")
     for words in found.plan.costs.missing:
         _say(f"missing   {words}")
     for words in found.plan.step.job.accelerator.assumed:
@@ -72,6 +95,8 @@ def _show_answer(found: Outcome) -> None:
         if one:
             table.add_row(label, *_answer_cells(one))
     rich.print(table)
+    for words in found.scaled_why_not:
+        _say(f"note      {words}")
     if answer.wish.loss is not None and answer.wish.budget:
         verdict = "covers it" if answer.enough else "does not cover it"
         _say(f"a loss of {answer.wish.loss:g} takes {_amount(answer)}: the budget {answer.wish.budget} {verdict}")
@@ -205,7 +230,7 @@ def _show_ban(found: Ban) -> None:
     _say(f"region    {found.region} on {found.on}")
     for use, judged in (("training", found.training), ("inference", found.inference)):
         for each in judged:
-            words = "available" if each.open else f"not available ({each.sale}; {each.ability})"
+            words = "available" if each.open else f"not available ({_SALES[each.sale]}; {_ABILITIES[each.ability]})"
             _say(f"  {use:<9} {each.chip.name}: {words}: {'; '.join(each.reasons)}")
     _show_compared("the same training on what is left", found.alternatives)
     table = Table(title="serving on what is left", title_justify="left", box=None, pad_edge=False)

@@ -6,6 +6,12 @@ from dataclasses import dataclass, replace
 
 from danlu.common.errors import DanluError
 
+_MOST_PASSES = 1e3
+"""Passes over a text beyond which nothing more is learned from it."""
+
+_SATURATED = 5.0
+"""Lifetimes after which an exponential has come to its end."""
+
 
 @dataclass(frozen=True)
 class LossLaw:
@@ -25,12 +31,34 @@ class LossLaw:
     largest_flops: float = 3e21
     """Compute of the largest run behind it."""
     half_life: float = 15.39
-    """R* of the worth of repeated text (Muennighoff et al. 2023, equation 5): epochs after which a repetition is worth
-    1/e of fresh text; their own fit leaves it wide open."""
+    """R_D* of the worth of repeated text (Muennighoff et al. 2023, equation 5): epochs after which a repetition is
+    worth 1/e of fresh text; their own fit leaves it wide open."""
+    excess_life: float = 5.31
+    """R_N* of the worth of parameters beyond those that the distinct text can feed (the same, section 3.2)."""
 
     def loss(self, params: float, tokens: float, unique: float | None = None) -> float:
         """Loss at so many parameters and tokens; `unique` distinct ones make the others repetitions."""
-        return self.E + self.A / params**self.alpha + self.B / self.worth(tokens, unique) ** self.beta
+        rest = self.B / self.worth(tokens, unique) ** self.beta
+        return self.E + self.A / self.worth_of_params(params, tokens, unique) ** self.alpha + rest
+
+    def worth_of_params(self, params: float, tokens: float, unique: float | None) -> float:
+        """Parameters that would learn as much from fresh text (Muennighoff et al. 2023, section 3.2).
+
+        Their law takes from a model too large for its text even at the first pass, which the law of fresh text has
+        said already: here that comes in between the first pass and the second.
+        """
+        if unique is None or tokens <= unique:
+            return params
+        fed = self.fed(unique)
+        excess = params / fed - 1
+        if excess <= 0:
+            return params
+        worth = fed * (1 - self.excess_life * math.expm1(-excess / self.excess_life))
+        return params * float((worth / params) ** min(tokens / unique - 1, 1.0))
+
+    def fed(self, unique: float) -> float:
+        """The best model for so many distinct tokens seen once: where both terms fall alike with compute."""
+        return (self.alpha * self.A * unique**self.beta / (self.beta * self.B)) ** (1 / self.alpha)
 
     def worth(self, tokens: float, unique: float | None) -> float:
         """Fresh tokens that would teach as much (Muennighoff et al. 2023, equation 5)."""
@@ -91,6 +119,8 @@ def best_split(law: LossLaw, flops: float, unique: float | None = None, served: 
         return (flops - 2 * params * served) / (6 * params)
 
     highest = math.log(flops / (6e6 + 2 * served)) if served else math.log(flops / 6e6)
+    if unique is not None:  # beyond this size parameters are worth no more
+        highest = min(highest, math.log(law.fed(unique) * (1 + _SATURATED * law.excess_life)))
 
     def loss_at(log_params: float) -> float:
         return law.loss(math.exp(log_params), max(tokens_at(log_params), 1.0), unique)
@@ -105,8 +135,10 @@ def cheapest_split(law: LossLaw, target: float, unique: float | None = None, ser
     Raises:
         DanluError: the law never gets so low, or not with so little text.
     """
-    most = unique * (1 + law.half_life) if unique else None  # what endless repetition is worth
-    floor = law.E + (law.B / most**law.beta if most else 0.0)
+    floor = law.E
+    if unique:
+        most = unique * (1 + law.half_life)  # what endless repetition is worth
+        floor += law.B / most**law.beta + law.A / (law.fed(unique) * (1 + law.excess_life)) ** law.alpha
     if target <= floor * 1.0001:
         why = "even with all repetitions of the text" if unique else "at any scale"
         raise DanluError(
@@ -115,23 +147,36 @@ def cheapest_split(law: LossLaw, target: float, unique: float | None = None, ser
         )
 
     def tokens_at(log_params: float) -> float:
-        rest = target - law.E - law.A / math.exp(log_params) ** law.alpha
-        if rest <= 0:
-            return math.inf
-        need = (law.B / rest) ** (1 / law.beta)
-        if unique is None or need <= unique:
-            return need
-        if most is None or need >= most * (1 - 1e-9):
-            return math.inf
-        repeats = -law.half_life * math.log(1 - (need / unique - 1) / law.half_life)  # `worth`, turned round
-        return unique * (1 + repeats)
+        return tokens_for(law, target, math.exp(log_params), unique)
 
     def cost(log_params: float) -> float:
         params, tokens = math.exp(log_params), tokens_at(log_params)
         return math.log(6 * params * tokens + 2 * params * served) if tokens < math.inf else 1e6 - log_params
 
     best = _lowest(cost, math.log(1e4), math.log(1e16))
+    if tokens_at(best) == math.inf:
+        raise DanluError(
+            f"no model reaches a loss of {target:g} on {unique or 0:g} distinct tokens, however often it reads them.",
+            "Give a higher --loss or more text (--tokens-available).",
+        )
     return _split(law, math.exp(best), tokens_at(best), unique, served)
+
+
+def tokens_for(law: LossLaw, target: float, params: float, unique: float | None = None) -> float:
+    """Tokens after which a model of so many parameters reaches a loss; infinite where it never does."""
+    rest = target - law.E - law.A / params**law.alpha
+    if rest <= 0:
+        return math.inf
+    need = (law.B / rest) ** (1 / law.beta)
+    if unique is None or need <= unique:
+        return need
+    low, high = math.log(unique), math.log(unique * _MOST_PASSES)
+    if law.loss(params, math.exp(high), unique) > target:
+        return math.inf
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (low, middle) if law.loss(params, math.exp(middle), unique) <= target else (middle, high)
+    return math.exp(high)
 
 
 def at(law: LossLaw, params: float, tokens: float, unique: float | None = None, served: float = 0.0) -> Split:

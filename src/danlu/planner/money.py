@@ -15,6 +15,8 @@ from danlu.planner.ranges import Range, quantile
 
 GIVEN_RENT = "given with --usd-per-hour"
 """Source of a rent that the user names: exact, and the only one."""
+OTHER_TIME = "no offer "
+"""How the remark begins that offers of another time were taken."""
 _WINDOW = 365
 """Days before a date within which an offer speaks for it."""
 _FEW = 3
@@ -210,10 +212,10 @@ def _quote(offers: Sequence[Price], on: date) -> Quote:
     if newest is None:
         oldest = min(first_day(price.date) for price in offers)
         used = [price for price in offers if (first_day(price.date) - oldest).days <= _WINDOW]
-        remark = f"no offer by {on}: those from {oldest} on are taken"
+        remark = f"{OTHER_TIME}by {on}: those from {oldest} on are taken"
     elif (on - newest).days > _WINDOW:
         used = [price for price in before if (newest - first_day(price.date)).days <= _WINDOW]
-        remark = f"no offer in the year before {on}: those up to {newest} are taken"
+        remark = f"{OTHER_TIME}in the year before {on}: those up to {newest} are taken"
     else:
         used = [price for price in before if (on - first_day(price.date)).days <= _WINDOW]
         remark = ""

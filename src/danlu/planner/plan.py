@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date
 
+from danlu.common.duration import format_count
 from danlu.common.errors import DanluError
 from danlu.hardware.catalogue import Chip
 from danlu.planner.accelerator import Accelerator, accelerator
@@ -12,7 +13,7 @@ from danlu.planner.energy import Site, carbon_tonnes, energy_kwh
 from danlu.planner.layout import Layout, Recompute, check_layout
 from danlu.planner.ledger import Ledger
 from danlu.planner.loss import REPLICATION, LossLaw, Split, at
-from danlu.planner.money import owning_cost, rent_cost
+from danlu.planner.money import OTHER_TIME, owning_cost, rent_cost
 from danlu.planner.plan_ledger import plan_ledger
 from danlu.planner.precision import Precision
 from danlu.planner.predict import Prediction, at_rate, least_recompute, predict
@@ -87,11 +88,29 @@ class Plan:
     law: LossLaw
     on: date
     ledger: Ledger
+    unique: float | None = None
+    """Distinct tokens of text; None for as many as the run reads."""
 
     @property
     def chips(self) -> int:
         """Chips it runs on."""
         return self.step.job.layout.chips
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know before trusting a figure: a chip or prices of another time, repeated text."""
+        found = []
+        if self.on.year < self.chip.released:
+            found.append(f"{self.chip.name} was released in {self.chip.released}, after {self.on}")
+        for name, cost in (("rent", self.costs.rent), ("price", self.costs.owning)):
+            found += [f"{name}: {words}" for words in cost.sources if words.startswith(OTHER_TIME)] if cost else []
+        if self.unique is not None and self.run.tokens > self.unique * 1.005:
+            worth = self.law.worth(self.run.tokens, self.unique)
+            found.append(
+                f"{format_count(self.unique)} distinct tokens, {self.run.tokens / self.unique:.3g} times over: worth"
+                f" {format_count(worth)} fresh ones"
+            )
+        return tuple(found)
 
     @property
     def front(self) -> tuple[Option, ...]:
@@ -118,6 +137,10 @@ def make_plan(shape: ModelShape, chip: Chip, chips: int, tokens: float, setting:
         raise DanluError(
             f"the plan asks for {chips:,} x {chip.name}; no cluster has more than a million chips.",
             "Give a smaller --count or budget, or more --days.",
+        )
+    if tokens < setting.seq_len:
+        raise DanluError(
+            f"{tokens:g} tokens are less than one sequence of {setting.seq_len}.", "Write tokens as in 15T or 300B."
         )
     if shape.positions and setting.seq_len > shape.positions:
         raise DanluError(
@@ -151,7 +174,8 @@ def make_plan(shape: ModelShape, chip: Chip, chips: int, tokens: float, setting:
         setting.operations,
         setting.tflops,
     )
-    return Plan(shape, chip, step, search, run, wall, hours, costs, split, setting.law, setting.on, ledger)
+    law, on = setting.law, setting.on
+    return Plan(shape, chip, step, search, run, wall, hours, costs, split, law, on, ledger, setting.unique)
 
 
 def _unneeded(chip: Chip, chips: int) -> float | None:

@@ -11,6 +11,7 @@ from danlu.planner.market import Availability
 from danlu.planner.plan import Plan
 from danlu.planner.ranges import Range
 from danlu.planner.search import Option
+from danlu.planner.served import Served
 from danlu.planner.serving import Serving
 
 
@@ -68,6 +69,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             "missing": list(plan.costs.missing),
         },
         "loss": {"value": plan.split.loss, "low": plan.split.low, "high": plan.split.high, "law": plan.law.source},
+        "notes": list(plan.notes),
         "front": [option_json(option) for option in plan.front],
         "figures": [to_mapping(entry) for entry in plan.ledger.entries],
     }
@@ -128,6 +130,11 @@ def serving_json(one: Serving) -> dict[str, Any]:
         "token_seconds": one.token_seconds,
         "tokens_per_chip_second": one.tokens_per_chip_second,
     }
+
+
+def served_json(one: Served) -> dict[str, Any]:
+    """What serving takes."""
+    return {"tokens": one.tokens, "chip_hours": one.chip_hours, "rent_usd": _range(one.rent)}
 
 
 def ban_json(found: Ban) -> dict[str, Any]:

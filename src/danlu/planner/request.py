@@ -17,14 +17,17 @@ from danlu.planner.loss import LossLaw
 from danlu.planner.models import model_shape
 from danlu.planner.money import GIVEN_RENT, rent
 from danlu.planner.plan import Plan, Setting, make_plan
-from danlu.planner.plan_json import answer_json, ban_json, compared_json, plan_json, serving_json
+from danlu.planner.plan_json import answer_json, ban_json, compared_json, plan_json, served_json, serving_json
 from danlu.planner.precision import parse_precision
 from danlu.planner.search import Scaled, front_over_counts
+from danlu.planner.served import Served, served
 from danlu.planner.serving import Serving
-from danlu.planner.units import parse_budget, parse_tokens
+from danlu.planner.units import compact, parse_budget, parse_tokens
 
 SEQ_LEN = 4096
 """Tokens a sequence where nothing is said."""
+LEAST_TEXT = 1e6
+"""Distinct tokens below which no plan is made."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Outcome:
     """Of a request backwards."""
     half: Answer | None
     double: Answer | None
-    """The same with half and with double the budget."""
+    """The same with half and with double the budget; None where that buys nothing."""
     compared: tuple[Compared, ...]
     """By chip, where several were asked for."""
     ban: Ban | None
@@ -84,6 +87,10 @@ class Outcome:
     """Why there is no instance; empty where there is one."""
     counts: tuple[Scaled, ...]
     """The front of time, memory and number of chips, from half to double the chips."""
+    served: Served | None
+    """What the tokens of --serve take."""
+    scaled_why_not: tuple[str, ...] = ()
+    """Why half or double the budget has no plan."""
 
 
 def answer_request(request: Request, law: LossLaw) -> Outcome:
@@ -95,16 +102,13 @@ def answer_request(request: Request, law: LossLaw) -> Outcome:
     known = load_user_chips(request.chips) if request.chips else None
     names = [name.strip() for name in (request.chip or "").split(",") if name.strip()]
     setting = _setting(request, law)
+    why_not: list[str] = []
     backwards = request.budget is not None or (request.loss is not None and request.tokens is None)
     if backwards:
         wish = _wish(request, names[0] if names else None, known)
         answer = plan_backwards(wish, _for(wish.chip, setting))
         plan: Plan = answer.plan
-        both = (
-            [plan_backwards(scaled(wish, factor), _for(wish.chip, setting)) for factor in (0.5, 2.0)]
-            if (wish.budget)
-            else [None, None]
-        )
+        both = [_scaled(wish, factor, setting, why_not) for factor in (0.5, 2.0)]
     else:
         answer, both = None, [None, None]
         plan = _forwards(request, names, known, setting)
@@ -134,7 +138,7 @@ def answer_request(request: Request, law: LossLaw) -> Outcome:
         asked = others or [plan.chip]
         on = request.on or date.today()
         found_ban = ban(asked, request.region, on, same, plan.shape, setting, known)
-    options, why_not = serving_front(plan.shape, plan.chip, setting)
+    options, serving_why_not = serving_front(plan.shape, plan.chip, setting)
     return Outcome(
         request=request,
         plan=plan,
@@ -145,22 +149,26 @@ def answer_request(request: Request, law: LossLaw) -> Outcome:
         ban=found_ban,
         serving=options[-1] if options else None,
         serving_options=options,
-        serving_why_not=why_not,
+        serving_why_not=serving_why_not,
         counts=_counts(plan),
+        served=served(plan.shape, plan.chip, setting),
+        scaled_why_not=tuple(why_not),
     )
 
 
 def outcome_json(found: Outcome) -> dict[str, Any]:
     """An answer as JSON."""
     result: dict[str, Any] = answer_json(found.answer) if found.answer else {"plan": plan_json(found.plan)}
-    if found.half and found.double:
-        result["half"] = answer_json(found.half)
-        result["double"] = answer_json(found.double)
+    result["scaled_why_not"] = list(found.scaled_why_not)
+    for name, one in (("half", found.half), ("double", found.double)):
+        if one:
+            result[name] = answer_json(one)
     result["compared"] = [compared_json(each) for each in found.compared]
     result["ban"] = ban_json(found.ban) if found.ban else None
     result["serving"] = serving_json(found.serving) if found.serving else None
     result["serving_options"] = [serving_json(each) for each in found.serving_options]
     result["serving_why_not"] = found.serving_why_not or None
+    result["served"] = served_json(found.served) if found.served else None
     result["counts"] = [
         {
             "chips": each.chips,
@@ -173,6 +181,17 @@ def outcome_json(found: Outcome) -> dict[str, Any]:
     return result
 
 
+def _scaled(wish: Wish, factor: float, setting: Setting, why_not: list[str]) -> Answer | None:
+    """The answer for so many times the budget; None where there is none, or it buys nothing: `why_not` then grows."""
+    if wish.budget is None:
+        return None
+    try:
+        return plan_backwards(scaled(wish, factor), _for(wish.chip, setting))
+    except DanluError as error:
+        why_not.append(f"{'half' if factor < 1 else 'double'} the budget: {error.cause}")
+        return None
+
+
 def _setting(request: Request, law: LossLaw) -> Setting:
     recompute: Recompute | None = None
     if request.recompute is not None:
@@ -180,6 +199,8 @@ def _setting(request: Request, law: LossLaw) -> Setting:
             raise DanluError(f"there is no recompute '{request.recompute}'.", f"It is {', '.join(RECOMPUTE)}.")
         recompute = request.recompute
     positive = (
+        ("--loss", request.loss),
+        ("--days", request.days),
         ("--prompt-tokens", request.prompt_tokens),
         ("--answer-tokens", request.answer_tokens),
         ("--seq-len", request.seq_len),
@@ -189,6 +210,12 @@ def _setting(request: Request, law: LossLaw) -> Setting:
     for flag, value in positive:
         if value is not None and not 0 < value < float("inf"):
             raise DanluError(f"{flag} is {value:g}.", "Give a number above 0.")
+    unique = parse_tokens(request.tokens_available) if request.tokens_available else None
+    if unique is not None and unique < LEAST_TEXT:
+        raise DanluError(
+            f"--tokens-available is {unique:g}: too few distinct tokens to train on.",
+            f"Give {compact(LEAST_TEXT)} or more, such as 300B.",
+        )
     return Setting(
         seq_len=request.seq_len or _usual_length(request),
         tflops=request.tflops,
@@ -199,7 +226,7 @@ def _setting(request: Request, law: LossLaw) -> Setting:
         on=request.on or date.today(),
         site=site(request.region) if request.region and request.region.lower() in regions() else Site(),
         law=law,
-        unique=parse_tokens(request.tokens_available) if request.tokens_available else None,
+        unique=unique,
         served=parse_tokens(request.serve) if request.serve else 0.0,
         prompt=request.prompt_tokens,
         answer=request.answer_tokens,
@@ -237,8 +264,11 @@ def _wish(request: Request, name: str | None, known: tuple[Chip, ...] | None) ->
         rent(chip, request.on or date.today())  # a missing price is said before anything else
     if budget and budget.count and request.count and budget.count != request.count:
         raise DanluError(f"the budget names {budget.count} chips and --count {request.count}.", "Give one of them.")
-    if request.days is not None and request.days <= 0:
-        raise DanluError(f"--days is {request.days:g}.", "Give a number above 0.")
+    if request.days and (request.count or (budget and budget.seconds)):
+        raise DanluError(
+            "the budget, the number of chips and --days cannot all be given: two of them decide the third.",
+            "Leave out --days, or the number of chips.",
+        )
     return Wish(
         budget=budget,
         chip=chip,
@@ -258,10 +288,15 @@ def _forwards(request: Request, names: list[str], known: tuple[Chip, ...] | None
     if request.count is None:
         missing.append("--count")
     if missing:
+        nothing = request.model is None and request.tokens is None and not names and request.count is None
         raise DanluError(
-            f"a plan needs {', '.join(missing)} too.",
+            f"a plan needs {', '.join(missing)}{'' if nothing else ' too'}.",
             "Forwards: --model llama3-70b --tokens 15T --chip h100 --count 2048;"
             " backwards: --budget 4.6Musd --chip h100.",
+        )
+    if request.days is not None:
+        raise DanluError(
+            "--days belongs to a budget; here the time follows from --count.", "Leave it out, or change --count."
         )
     assert request.model
     assert request.tokens

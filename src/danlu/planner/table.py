@@ -9,6 +9,7 @@ from typing import Any
 
 from danlu.common.errors import DanluError
 from danlu.common.files import write_atomic
+from danlu.hardware.catalogue import Chip
 from danlu.planner.accelerator import GIB
 from danlu.planner.cases import Job
 from danlu.planner.coefficients import Calibration
@@ -19,6 +20,8 @@ from danlu.planner.schedule import end_to_end
 from danlu.planner.search import MICRO_BATCHES, search_layouts
 from danlu.planner.table_row import ReadRow, number, read_row
 
+EXTRA = "(more)"
+"""Where a row keeps fields for which the header has no column."""
 BEHIND_BEST = 1.13
 """Step time of the layouts that people run over that of the best one found here: with their layouts hidden, the
 geometric mean of measured over predicted step time of eight sources from 2023 on (mbridge 1.20, maxtext_v5e 1.06,
@@ -26,34 +29,57 @@ torchtitan 1.26, internevo 1.30, flagperf 1.03, mindspeed_910b 1.29, tinyllama 1
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file with a header.
+    """The rows of a CSV file with a header; a row with more fields than the header keeps them under `EXTRA`.
 
     Raises:
-        DanluError: no such file, no header, or not text.
+        DanluError: no such file, no header, not text, or a column that is there twice.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows = [{key: value or "" for key, value in row.items() if isinstance(key, str)} for row in reader]
-            names = reader.fieldnames or []
+            reader = csv.DictReader(file, restkey=EXTRA)
+            reader.fieldnames = names = [name.strip().lower() for name in reader.fieldnames or []]
+            rows = [{key: _field(value) for key, value in row.items()} for row in reader]
     except FileNotFoundError as error:
         raise DanluError(f"there is no file {path}.", "Check the path.") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DanluError(f"cannot read {path}: {error}.", "Give a CSV file in UTF-8 with a header.") from error
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    if twice:
+        raise DanluError(f"{path} has the column '{twice[0]}' twice.", "Remove or rename one of them.")
     if "chip" not in names:
+        other = next((mark for mark in ";\t|" if names and mark in names[0]), "")
         raise DanluError(
-            f"{path} has no column 'chip'.", "Give a CSV with the columns of a table of runs: model, chip, chip_count."
+            f"{path} has no column 'chip'.",
+            f"Its columns seem to be separated by {other!r}; separate them by commas."
+            if other
+            else "Give a CSV with the columns of a table of runs: model, chip, chip_count.",
         )
     return rows
 
 
-def row_job(row: Mapping[str, str], given: Calibration | None = None) -> tuple[Job, ReadRow, list[str]]:
+def _field(value: str | list[str] | None) -> str:
+    return ",".join(value) if isinstance(value, list) else value or ""
+
+
+def row_job(
+    row: Mapping[str, str], given: Calibration | None = None, known: tuple[Chip, ...] | None = None
+) -> tuple[Job, ReadRow, list[str]]:
     """The job of a row, with everything filled in, and what was filled in.
+
+    Args:
+        known: the chips that there are; the catalogue's by default.
 
     Raises:
         DanluError: the row does not say enough, or cannot be.
     """
-    read = read_row(row)
+    if not any(row.values()):
+        raise DanluError("the row is empty.", "Remove it.")
+    if row.get(EXTRA):
+        raise DanluError(
+            f"the row has more fields than the header: '{row[EXTRA]}' is left over.",
+            "Put a value that holds a comma into quotes.",
+        )
+    read = read_row(row, known)
     assumed = list(read.assumed)
     if read.layout is None:
         start = Job(read.shape, read.accelerator, read.precision, read.software, Layout(), read.seq_len, read.batch)
@@ -114,10 +140,12 @@ def _fitted(job: Job, read: ReadRow, given: Calibration | None) -> Job:
     return replace(job, layout=first_that_fits(job, choices, given))
 
 
-def predict_row(row: Mapping[str, str], given: Calibration | None = None) -> dict[str, Any]:
+def predict_row(
+    row: Mapping[str, str], given: Calibration | None = None, known: tuple[Chip, ...] | None = None
+) -> dict[str, Any]:
     """The answer for one row, ready for a line of JSON."""
     try:
-        job, read, assumed = row_job(row, given)
+        job, read, assumed = row_job(row, given, known)
         prediction = predict(job, read.unsure, given)
     except DanluError as error:
         return {"run_id": row.get("run_id", ""), "error": f"{error.cause} {error.remedy}"}
@@ -166,10 +194,12 @@ def _answer(row: Mapping[str, str], found: Prediction, assumed: list[str]) -> di
     return answer
 
 
-def predict_table(rows: list[dict[str, str]], given: Calibration | None = None) -> Iterator[dict[str, Any]]:
+def predict_table(
+    rows: list[dict[str, str]], given: Calibration | None = None, known: tuple[Chip, ...] | None = None
+) -> Iterator[dict[str, Any]]:
     """The answers of all rows, in order."""
     for index, row in enumerate(rows, start=1):
-        answer = predict_row(row, given)
+        answer = predict_row(row, given, known)
         if not answer["run_id"]:
             answer["run_id"] = f"row {index}"
         yield answer

@@ -11,6 +11,7 @@ from danlu.planner.layout import Layout, Recompute, Sharding
 from danlu.planner.models import lookup
 from danlu.planner.precision import Precision, parse_precision
 from danlu.planner.schedule import LARGEST_BATCH
+from danlu.planner.search import MOST_CHIPS
 from danlu.planner.shape import Experts, ModelShape, dense_shape
 from danlu.planner.software import Software, software_for
 
@@ -49,8 +50,11 @@ class ReadRow:
     assumed: tuple[str, ...]
 
 
-def read_row(row: Row) -> ReadRow:
+def read_row(row: Row, known: tuple[Chip, ...] | None = None) -> ReadRow:
     """Read one row with the columns of a table of published runs; measured columns are never looked at.
+
+    Args:
+        known: the chips that there are; the catalogue's by default.
 
     Raises:
         DanluError: something the prediction needs is missing or cannot be read.
@@ -60,8 +64,10 @@ def read_row(row: Row) -> ReadRow:
     chips = _whole(row, "chip_count")
     if chips is None:
         raise DanluError("the row has no chip_count.", "Give the number of chips.")
+    if chips > MOST_CHIPS:
+        raise DanluError(f"chip_count is {chips:,}; no cluster has more than a million chips.", "Correct the row.")
     precision = parse_precision(row.get("precision", "") or "")
-    chip, memory_bytes = _chip(row)
+    chip, memory_bytes = _chip(row, known)
     machine = accelerator(
         chip,
         precision,
@@ -130,7 +136,7 @@ def power_cap(words: str) -> float | None:
     return float(found[1]) if found else None
 
 
-def _chip(row: Row) -> tuple[Chip, float | None]:
+def _chip(row: Row, known: tuple[Chip, ...] | None) -> tuple[Chip, float | None]:
     name = (row.get("chip") or "").strip()
     if not name:
         raise DanluError("the row names no chip.", "Give the chip's name, such as H100.")
@@ -138,10 +144,10 @@ def _chip(row: Row) -> tuple[Chip, float | None]:
     if gib:
         for each in (f"{name} SXM {gib:g}GB", f"{name} {gib:g}GB"):
             try:
-                return find_chip(each), gib * GIB
+                return find_chip(each, known), gib * GIB
             except DanluError:
                 continue
-    return find_chip(name), gib * GIB if gib else None
+    return find_chip(name, known), gib * GIB if gib else None
 
 
 def _shape(row: Row, assumed: list[str]) -> ModelShape:

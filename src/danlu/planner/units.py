@@ -24,7 +24,7 @@ _SECONDS = {
     "month": 2629800.0,
     "year": 31557600.0,
 }
-_BYTES = r"(?:[kKMGTPE]i?B|[bB]ytes?)"
+_BYTES = r"(?:(?:[kmgtp]i?|kilo|mega|giga|tera|peta)(?:b|bytes?)|bytes?)"
 
 
 @dataclass(frozen=True)
@@ -53,32 +53,30 @@ class Budget:
         if self.kind == "flops":
             return f"{self.amount:g}flops"
         if self.kind == "chips-time":
-            return f"{self.count} {self.chip} for {self.seconds / 86400:g} days"
-        return f"{self.amount:g} {self.chip}-hours"
+            return f"{self.count} {self.chip or 'chips'} for {self.seconds / 86400:g} days"
+        return f"{self.amount:g} {self.chip or 'chip'}-hours"
 
 
 def parse_budget(text: str) -> Budget:
-    """Read `4.6Musd`, `$2M`, `3e6 H100-hours`, `1e24flops`, `64 A100 for 30 days`.
+    """Read `4.6Musd`, `$2M`, `3e6 H100-hours`, `1e24flops`, `3640 PF-days`, `64 A100 for 30 days`.
 
     Raises:
         DanluError: it has no unit, or one that is none of these.
     """
-    words = text.strip()
-    found = re.fullmatch(rf"(\d+)\s*(?:x\s*)?(.+?)\s+for\s+{_NUMBER}\s*([a-zA-Z]+)", words)
+    words = _spelled(text)
+    found = re.fullmatch(rf"(\d+)\s*(?:x\s*)?(.+?)\s+(?:for\s+)?{_NUMBER}\s*([a-zA-Z]+)", words)
     if found:
         count, seconds = int(found[1]), _seconds(found[3], found[4], text)
         if count < 1 or seconds <= 0:
             raise _not_positive(text)
-        return Budget("chips-time", count * seconds / 3600, found[2].strip(), count, seconds)
-    found = re.fullmatch(rf"{_NUMBER}\s*([kKMBGT]?)\s*(.+?)[\s-]+(?:chip-?)?(?:hours?|h)", words, re.IGNORECASE)
-    if found:
-        amount = _scaled(found[1], found[2], text)
-        chip = found[3].strip()
-        if chip.lower() in ("chip", "gpu", "gpus", "chips"):
-            chip = ""
-        return Budget("chip-hours", amount, chip)
+        return Budget("chips-time", count * seconds / 3600, _chip_word(found[2]), count, seconds)
     found = re.fullmatch(
-        rf"(?:\$|usd\s*){_NUMBER}\s*([kKMBT]?)|{_NUMBER}\s*([kKMBT]?)\s*(?:\$|usd|dollars?)", words, re.I
+        rf"{_NUMBER}\s*(?:([kKMBGT])(?=[\s-])[\s-]*)?([a-z].*?)[\s-]+(?:hours?|h)", words, re.IGNORECASE
+    )
+    if found:
+        return Budget("chip-hours", _scaled(found[1], found[2] or "", text), _chip_word(found[3]))
+    found = re.fullmatch(
+        rf"(?:\$|usd\s*){_NUMBER}\s*([kKMBT]?)|{_NUMBER}\s*([kKMBT]?)\s*(?:\$|usd|dollars?)", words, re.IGNORECASE
     )
     if found:
         number, scale = (found[1], found[2]) if found[1] else (found[3], found[4])
@@ -86,16 +84,42 @@ def parse_budget(text: str) -> Budget:
     found = re.fullmatch(rf"{_NUMBER}\s*([kKMGTPEZ]?)\s*flops?", words, re.IGNORECASE)
     if found:
         return Budget("flops", _scaled(found[1], found[2], text))
+    found = re.fullmatch(rf"{_NUMBER}\s*p(?:eta)?f(?:lops?)?(?:/?s)?[\s-]+days?", words, re.IGNORECASE)
+    if found:
+        return Budget("flops", _scaled(found[1], "P", text) * _SECONDS["day"])
+    raise _no_budget(text, words)
+
+
+def _spelled(text: str) -> str:
+    """The words with scales as letters and digits without commas: `4.6 million usd`, `4,600,000usd`."""
+    words = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", text.strip())
+    for name, letter in (("thousand", "k"), ("million", "M"), ("billion", "B"), ("trillion", "T")):
+        words = re.sub(rf"\s*\b{name}\b", letter, words, flags=re.IGNORECASE)
+        words = re.sub(rf"(?<=\d)\s*{name}\b", letter, words, flags=re.IGNORECASE)
+    return words
+
+
+def _chip_word(words: str) -> str:
+    """A chip's name without its plural; empty where the words name none (`gpu-hours`)."""
+    name = words.strip(" -")
+    if name.lower() in ("chip", "gpu", "gpus", "chips", "accelerator", "accelerators"):
+        return ""
+    return name.removesuffix("s") if re.search(r"\ds$", name) else name
+
+
+def _no_budget(text: str, words: str) -> DanluError:
     if re.search(r"flops?\s*/\s*s|flop/s", words, re.IGNORECASE):
-        raise DanluError(
+        return DanluError(
             f"the budget '{text}' is a rate, not an amount.",
             "Give FLOPs in all, such as 1e24flops, or chips for a time.",
         )
     if re.fullmatch(rf"{_NUMBER}\s*[kKMBGT]?", words):
-        raise DanluError(
+        return DanluError(
             f"the budget '{text}' has no unit.", f"Write {words}usd, '{words} H100-hours' or {words}flops."
         )
-    raise DanluError(
+    if re.search(r"eur|€|rmb|cny|yuan|元|¥|gbp|£", words, re.IGNORECASE):
+        return DanluError(f"the budget '{text}' is not in US dollars.", "Change it into USD, such as 4.6Musd.")
+    return DanluError(
         f"'{text}' is no budget.", "Write it as 4.6Musd, '3e6 H100-hours', 1e24flops or '64 A100 for 30 days'."
     )
 
@@ -106,17 +130,17 @@ def parse_tokens(text: str) -> float:
     Raises:
         DanluError: it is bytes, or no number.
     """
-    words = text.strip()
-    if re.fullmatch(rf"{_NUMBER}\s*{_BYTES}", words):
-        number = re.match(_NUMBER, words)
-        assert number
-        letter = re.sub(r"[^kKMGTPE]", "", words[number.end() :])[:1]
+    words = _spelled(text)
+    bytes_ = re.fullmatch(rf"{_NUMBER}\s*({_BYTES})", words, re.IGNORECASE)
+    if bytes_:
+        number, unit = bytes_[1], bytes_[2]
+        letter = "" if unit.lower().startswith("byte") else unit[0].upper()
         raise DanluError(
             f"'{text}' are bytes, not tokens.",
-            f"Write tokens as in 15T; {text} of text are some {float(number[0]) / 4:g}{letter} tokens, at about four"
+            f"Write tokens as in 15T; {text} of text are some {float(number) / 4:g}{letter} tokens, at about four"
             " bytes each.",
         )
-    found = re.fullmatch(rf"{_NUMBER}\s*([kKMBGT]?)\s*(?:tok|tokens?)?", words)
+    found = re.fullmatch(rf"{_NUMBER}\s*([kKMBGT]?)\s*(?:tok|tokens?)?", words, re.IGNORECASE)
     if not found:
         raise DanluError(f"'{text}' is no number of tokens.", "Write it as 15T, 300B or 1.5e12.")
     return _scaled(found[1], found[2], text)

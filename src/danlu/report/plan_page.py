@@ -187,6 +187,19 @@ def _figures(found: Outcome) -> Section:
         )
     elif found.serving_why_not:
         rows.append((Text("serving", "推理服务"), _NOTHING, both(found.serving_why_not)))
+    if found.served:
+        one_served = found.served
+        rows.append(
+            (
+                Text("to serve", "推理总量"),
+                Text(f"{format_count(one_served.tokens)} tokens", f"{format_count(one_served.tokens)} 词元"),
+                Text(
+                    f"{format_count(one_served.chip_hours)} chip-hours at the most tokens a chip, rent"
+                    f" {_money(one_served.rent).en}",
+                    f"按单卡最高吞吐 {format_count(one_served.chip_hours)} 卡时，租金 {_money(one_served.rent).zh}",
+                ),
+            )
+        )
     tables = [_table(Text("The plan", "方案"), ("", "", "w"), ("figure", "数字", "w"), ("how", "依据", "w"), rows=rows)]
     if found.answer:
         tables.insert(0, _answers(found.half, found.answer, found.double))
@@ -203,7 +216,7 @@ def _figures(found: Outcome) -> Section:
         rows=[(name, both(source)) for name, value in spent if value for source in value.sources],
     )
     tables.append(Table(sources.caption, sources.columns, sources.rows, folded=True))
-    missing = (*costs.missing, *job.accelerator.assumed)
+    missing = (*plan.notes, *costs.missing, *job.accelerator.assumed)
     return Section(
         Text("What it takes", "所需"),
         Text(

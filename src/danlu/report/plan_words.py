@@ -45,6 +45,13 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"recompute full\b", "全部重算"),
     (r"(\S+) et al\. (\d+)", "{0} 等 {1}"),
     (r"\(replication of (.+?), approach (\d)\)", "（复现 {0}，方法 {1}）"),
+    # notes
+    (r"(\S[^;]*?) was released in (\d+), after ([\d-]+)", "{0} 于 {1} 年发布，晚于 {2}"),
+    (
+        r"(\S+) distinct tokens, (\S+) times over: worth (\S+) fresh ones",
+        "{0} 不重复词元，读 {1} 遍：相当于 {2} 新词元",
+    ),
+    (r"\b(rent|price): (?=no offer)", "{0}："),
     # missing
     (r"nobody has published the (.+?) of (.+?)\.(?=[ ;]|$)", "{1} 的{0}无人公布。"),
     (
