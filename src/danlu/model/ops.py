@@ -16,8 +16,8 @@ from torch.autograd.function import once_differentiable
 from danlu.model.kernels import Kernels, load
 
 _QUERY_BLOCK = 128
-"""Most queries whose products with their keys are one batch of products: far fewer keep the matrix units waiting, and
-with more the half above the diagonal is computed too (224 tokens on AVX2, forward and backward: one block 24 ms, two 17)."""
+"""Most queries whose products with their keys are one batch of products: far fewer keep the matrix units waiting, with
+more the half above the diagonal is computed too (224 tokens on AVX2, forward and backward: 24 ms whole, 17 in two)."""
 
 
 _KEPT_LOGITS = 2**25
