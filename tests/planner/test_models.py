@@ -179,3 +179,30 @@ def test_every_name_and_alias_of_the_file_finds_its_model() -> None:
             found = lookup(label)
             assert found is not None
             assert found.name == entry["name"], label
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"model_type": "bert"}, "no decoder-only transformer"),
+        ({"num_attention_heads": 0}, "cannot be read"),
+        ({"intermediate_size": "big"}, "cannot be read"),
+        ({"kv_lora_rank": 512}, "has no 'qk_nope_head_dim'"),
+        ({"model_type": "opt"}, "has no 'max_position_embeddings'"),
+        ({"hidden_size": None}, "has no hidden_size"),
+    ],
+)
+def test_a_configuration_that_describes_no_shape_is_refused(
+    tmp_path: Path, change: dict[str, object], words: str
+) -> None:
+    config = {
+        "model_type": "llama",
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "vocab_size": 9,
+    }
+    (tmp_path / "config.json").write_text(json.dumps({**config, **change}), encoding="utf-8")
+    with pytest.raises(DanluError) as caught:
+        model_shape(str(tmp_path))
+    assert words in caught.value.cause

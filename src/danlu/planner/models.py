@@ -98,7 +98,7 @@ def model_shape(text: str) -> ModelShape:
     """
     path = Path(text)
     if text.endswith(".json") or (path / "config.json").is_file():
-        return read_config(path if path.is_file() else path / "config.json")
+        return read_config(path / "config.json" if path.is_dir() else path)
     named = lookup(text)
     if named:
         return named.shape
@@ -125,7 +125,16 @@ def read_config(path: Path) -> ModelShape:
     if config.get("is_encoder_decoder"):
         raise DanluError(f"{path} describes an encoder and a decoder, whose steps are not modelled here.", give)
     inner = config.get("text_config")
-    return shape_from_config(inner if isinstance(inner, dict) else config, name=path.parent.name or path.stem)
+    if not isinstance(inner, dict):
+        inner = config
+    kind = str(inner.get("model_type", "")).lower()
+    if any(word in kind for word in _ENCODERS) and not inner.get("is_decoder"):
+        raise DanluError(f"{path} describes a {kind}, which is no decoder-only transformer.", give)
+    return shape_from_config(inner, name=path.parent.name or path.stem)
+
+
+_ENCODERS = ("bert", "electra", "vit", "clip", "wav2vec", "t5", "whisper", "bart", "mamba", "rwkv")
+"""Parts of the types of models that are no decoder-only transformers."""
 
 
 _KEYS = {
@@ -146,6 +155,16 @@ def shape_from_config(config: Mapping[str, Any], name: str) -> ModelShape:
     Raises:
         DanluError: a key is missing or not a number.
     """
+    try:
+        return _shape_from_config(config, name)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        what = f"has no {error}" if isinstance(error, KeyError) else f"cannot be read: {error}"
+        raise DanluError(
+            f"the configuration of {name} {what}.", "Give the config.json of a decoder-only model, as published."
+        ) from error
+
+
+def _shape_from_config(config: Mapping[str, Any], name: str) -> ModelShape:
     kind = str(config.get("model_type", ""))
     sizes = {field: _number(config, keys, name) for field, keys in _KEYS.items()}
     hidden, heads = sizes["hidden"], sizes["heads"]
@@ -215,6 +234,7 @@ def _experts(config: Mapping[str, Any], kind: str, shape: ModelShape) -> Experts
         ffn=width,
         shared_ffn=shared,
         dense_layers=dense,
+        node_limit=int(config.get("topk_group") or 0) if int(config.get("n_group") or 0) > 1 else 0,
         router_bias=kind in ("deepseek_v3", "gpt_oss", "kimi_k2", "glm4_moe"),
         shared_gate=kind == "qwen2_moe",
     )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from danlu.common.duration import format_count
 from danlu.common.errors import DanluError
 
 NormKind = Literal["rms", "layer"]
@@ -276,7 +277,7 @@ def dense_shape(params: float, vocab: int = 128256, name: str = "") -> ModelShap
             break
     assert best is not None
     found = _tuned(best, params)
-    return found if name else replace(found, name=f"{found.params() / 1e9:.3g}B dense")
+    return found if name else replace(found, name=f"{format_count(found.params())} dense")
 
 
 def _tuned(shape: ModelShape, params: float) -> ModelShape:

@@ -38,7 +38,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
         "{1} 的{0}未公布：取目录中位数 {2} GB/s",
     ),
     # models, layouts, laws
-    (r"(\S+B) dense\b", "{0} 稠密模型"),
+    (r"(\S+[MBT]) dense\b", "{0} 稠密模型"),
     (r"recompute none\b", "不重算"),
     (r"recompute selective\b", "选择性重算"),
     (r"recompute full of (\d+%)", "{0} 的层全部重算"),
