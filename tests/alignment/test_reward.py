@@ -1,5 +1,6 @@
 """The reward model: K-wise loss, where the score is read, the zero, what the check says, seeds, folders."""
 
+import itertools
 import json
 import math
 from dataclasses import replace
@@ -75,7 +76,7 @@ def test_the_score_stands_at_the_last_token_wherever_that_is(trained, padding: i
     chat = scorer.chat
     talk = (Message("user", "say red"), Message("assistant", "red"), Message("user", "name tin"))
     cases = [(talk, "tin tin"), (prompt_of("name ash 1"), ""), (prompt_of("name ash 1"), "ash " * 9)]
-    texts = [chat.text([vars(m) for m in prompt], response) for prompt, response in cases]
+    texts = tuple(chat.text([vars(m) for m in prompt], response) for prompt, response in cases)
     assert texts[0].tokens.count(chat.end) == 4  # two of the user's, one of the assistant's first, one at the end
     model = scorer.model
     with torch.no_grad():
@@ -83,12 +84,13 @@ def test_the_score_stands_at_the_last_token_wherever_that_is(trained, padding: i
     assert scorer([prompt for prompt, _ in cases], [response for _, response in cases]) == pytest.approx(
         alone, abs=1e-5
     )
-    unit = RankedTexts(tuple(texts), (0, 1, 2), (1, 2, 3), talk)
-    for width in (None, 64):
-        batch = rank_batch([unit], chat.pad, CPU, width, padding).texts
+    unit = RankedTexts(texts, (0, 1, 2), (1, 2, 3), talk)
+    same = RankedTexts(texts[1:], (0, 1), (1, 2), prompt_of("name ash 1"))
+    for width, share in itertools.product((None, 64), (False, True)):
+        batch = rank_batch([unit, same], chat.pad, CPU, width, padding, share_prompts=share).texts
         with torch.no_grad():
-            scores = model(batch.tokens, batch.positions, batch.segments).flatten()[batch.ends]
-        assert scores.tolist() == pytest.approx(alone, abs=1e-5)
+            scores = model(batch.tokens, batch.positions, batch.segments, batch.shared).flatten()[batch.ends]
+        assert scores.tolist() == pytest.approx(alone + alone[1:], abs=1e-5)
 
 
 def test_several_seeds_are_trained_and_the_best_is_kept(base: Path, rankings, tmp_path: Path) -> None:

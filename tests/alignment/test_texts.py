@@ -8,7 +8,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from danlu.alignment.texts import Limits, Order, collate, fit_demonstrations, fit_rankings, shares
+from danlu.alignment.texts import (
+    Limits,
+    Order,
+    collate,
+    collate_groups,
+    fit_demonstrations,
+    fit_rankings,
+    group_tokens,
+    shares,
+)
 from danlu.feedback.records import Demonstration, Ranking, prompt_of
 from danlu.tokens.chat import Chat, Text, load_chat
 from danlu.training.distributed import World
@@ -85,3 +94,19 @@ def test_an_empty_share_is_a_row_of_padding() -> None:
     assert batch.tokens.tolist() == [[7]]
     assert batch.num_targets == 0
     assert len(batch.ends) == 0
+
+
+def test_a_prompt_stands_once_before_all_that_follows_it() -> None:
+    group = (Text((1, 2, 3, 9), 3), Text((1, 2, 3, 4, 9), 3), Text((1, 2, 3, 9), 3))
+    odd = (Text((1, 5, 9), 2), Text((1, 6, 6, 9), 3))  # of two prompts: nothing is common
+    assert [group_tokens(one) for one in (group, odd)] == [7, 7]
+    batch = collate_groups([group, odd], 0, torch.device("cpu"), left_padding=1)
+    assert batch.tokens.tolist() == [[0, 1, 2, 3, 9, 4, 9, 9], [0, 1, 5, 9, 1, 6, 6, 9]]
+    assert batch.positions.tolist() == [[0, 0, 1, 2, 3, 3, 4, 3], [0, 0, 1, 2, 0, 1, 2, 3]]
+    assert batch.segments.tolist() == [[-1, 0, 0, 0, 1, 2, 2, 3], [-1, 5, 5, 5, 6, 6, 6, 6]]
+    assert batch.ends.tolist() == [4, 6, 7, 8 + 3, 8 + 7]
+    assert batch.shared is not None
+    assert batch.shared[0].tolist() == [[0, 0]] * 4 + [[1, 4]] * 4
+    assert not (batch.shared[1, :, 1] - batch.shared[1, :, 0]).any()
+    assert collate_groups([group, group, odd], 0, torch.device("cpu"), packing=False).tokens.size(0) == 3
+    assert len(collate_groups([], 0, torch.device("cpu")).ends) == 0

@@ -127,3 +127,30 @@ def test_a_score_model_begins_from_a_language_model_with_a_head_of_its_own() -> 
     assert model.score.bias.item() == 0
     model.initialize_from(language.state_dict(), head="zero")
     assert (model(texts()[0][None]) == 0).all()
+
+
+@pytest.mark.parametrize("padding", [0, 7])
+def test_continuations_that_share_their_beginning_score_and_learn_as_whole_texts(padding: int) -> None:
+    beginning, *ends = texts()
+    model, other = ScoreModel(CONFIG), ScoreModel(CONFIG)
+    for one in (model, other):
+        filled(one)
+    alone = [model(torch.cat([beginning, end])[None])[0] for end in ends]
+    sum(scores[-1] * weight for scores, weight in zip(alone, (1.0, -2.0), strict=True)).backward()
+
+    tokens = torch.cat([torch.full((padding,), PAD), beginning, *ends])[None]
+    numbers = [torch.full((padding,), -1), *(torch.full((n,), i) for i, n in enumerate(LENGTHS))]
+    segments = torch.cat(numbers)[None]
+    positions = positions_of(segments) + len(beginning) * (segments > 0)
+    shared = torch.tensor([padding, padding + len(beginning)]) * (segments > 0)[..., None]
+    together = other(tokens, positions, segments, shared)[0, padding:]
+    torch.testing.assert_close(together[: LENGTHS[0]], alone[0][: LENGTHS[0]], atol=1e-5, rtol=1e-5)
+    at = LENGTHS[0]
+    for scores, length in zip(alone, LENGTHS[1:], strict=True):
+        torch.testing.assert_close(together[at : at + length], scores[-length:], atol=1e-5, rtol=1e-5)
+        at += length
+    (together[LENGTHS[0] + LENGTHS[1] - 1] - 2.0 * together[-1]).backward()
+    for (name, ours), theirs in zip(other.named_parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(
+            ours.grad, theirs.grad, atol=2e-5, rtol=1e-4, msg=lambda text, n=name: f"{n}: {text}"
+        )

@@ -22,8 +22,10 @@ from danlu.alignment.texts import (
     RankedTexts,
     TextBatch,
     collate,
+    collate_groups,
     fit_demonstrations,
     fit_rankings,
+    group_tokens,
     piece_size,
     shares,
 )
@@ -87,23 +89,39 @@ class RankedBatch:
 
 
 def rank_batch(
-    rankings: Sequence[RankedTexts], pad: int, device: torch.device, width: int | None, left_padding: int = 0
+    rankings: Sequence[RankedTexts],
+    pad: int,
+    device: torch.device,
+    width: int | None,
+    left_padding: int = 0,
+    *,
+    share_prompts: bool = False,
 ) -> RankedBatch:
-    """Put the completions of some prompts into rows."""
+    """Put the completions of some prompts into rows.
+
+    Args:
+        width: see `collate`.
+        share_prompts: let the completions of a prompt stand behind it once, in rows of any length (`collate_groups`);
+            scores are the same but for rounding, targets are lost.
+    """
     texts = [text for ranking in rankings for text in ranking.texts]
     prompts = [number for number, ranking in enumerate(rankings) for _ in ranking.texts]
     columns = [column for ranking in rankings for column in range(len(ranking.texts))]
     ranks = torch.full((len(rankings), max([len(r.ranks) for r in rankings], default=2)), -1)
     places = torch.tensor(prompts, dtype=torch.int64), torch.tensor(columns, dtype=torch.int64)
     ranks[places] = torch.tensor([rank for ranking in rankings for rank in ranking.ranks], dtype=torch.int64)
-    batch = collate(texts, pad, device, width=width, left_padding=left_padding)
+    if share_prompts:
+        groups, packing = [ranking.texts for ranking in rankings], width is not None
+        batch = collate_groups(groups, pad, device, packing=packing, left_padding=left_padding)
+    else:
+        batch = collate(texts, pad, device, width=width, left_padding=left_padding)
     return RankedBatch(batch, (places[0].to(device), places[1].to(device)), ranks.to(device))
 
 
 def reward_loss(model: ScoreModel, batch: RankedBatch, margin: float = 0.0) -> Loss:
     """The loss of all pairs of some prompts, in units of prompts."""
     texts = batch.texts
-    scores = model(texts.tokens, texts.positions, texts.segments).flatten()[texts.ends]
+    scores = model(texts.tokens, texts.positions, texts.segments, texts.shared).flatten()[texts.ends]
     loss = ranking_loss(batch.table(scores), batch.ranks, margin=margin)
     return Loss(loss.total, loss.count, {"accuracy": loss.metrics["accuracy"]})
 
@@ -175,7 +193,7 @@ def _train(
     """One seed's model, written to out/model, and its scores of the held-out completions."""
     engine, units, pad = begun.engine, fitted.units, begun.chat.pad
     order = Order(len(units), config.batch_size, config.epochs, config.seed)
-    lengths = [sum(len(text.tokens) for text in unit.texts) for unit in units]
+    lengths = [group_tokens(unit.texts) for unit in units]
     piece = piece_size(config.micro_batch_size, sum(lengths) / len(lengths), engine.device)
     width = begun.limits.context if config.packing else None
     seen = [0]
@@ -184,7 +202,7 @@ def _train(
 
     def micro_batches(step: int) -> Iterator[RankedBatch]:
         for some in shares(order.units(step), engine.world, piece):
-            yield rank_batch([units[i] for i in some], pad, engine.device, width, left_padding)
+            yield rank_batch([units[i] for i in some], pad, engine.device, width, left_padding, share_prompts=True)
 
     model = begun.score_model(config.seed, config.compile)
     run: Run[ScoreModel, RankedBatch] = Run(

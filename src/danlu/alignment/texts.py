@@ -151,6 +151,8 @@ class TextBatch:
     """(R, T) int64, within its text."""
     ends: Tensor
     """(N,) int64: the last token of each text, as a place in the flattened rows."""
+    shared: Tensor | None = None
+    """(R, T, 2) int64: what a token sees of its row before its own segment, from the first place up to the second."""
 
     @property
     def num_targets(self) -> int:
@@ -197,6 +199,61 @@ def collate(
             at += size
     moved = [x.to(device) for x in (tokens, targets, segments, positions_of(segments), ends)]
     return TextBatch(*moved)
+
+
+def collate_groups(
+    groups: Sequence[Sequence[Text]], pad: int, device: torch.device, *, packing: bool = True, left_padding: int = 0
+) -> TextBatch:
+    """Put the texts of some groups into rows, where the prompt that a group has in common stands once, before what
+    follows it in each text. Of some tokens with four continuations, four in ten need not be read again.
+
+    Args:
+        groups: texts of one prompt each, at least one.
+        packing: rows may hold several groups, up to the length of the longest; else a row a group.
+        left_padding: see `collate`.
+
+    Returns:
+        Without targets.
+    """
+    prompts = [_common_prompt(group) for group in groups]
+    sizes = [group_tokens(group) for group in groups]
+    rows = _rows(sizes, max(sizes, default=0) if packing else 0)
+    length = left_padding + max((sum(sizes[i] for i in row) for row in rows), default=1)
+    tokens = torch.full((max(1, len(rows)), length), pad)
+    segments, positions = torch.full_like(tokens, -1), torch.zeros_like(tokens)
+    shared = torch.zeros(*tokens.shape, 2, dtype=torch.int64)
+    firsts = np.cumsum([0, *(len(group) for group in groups)]).tolist()
+    ends = torch.zeros(firsts[-1], dtype=torch.int64)
+    segment = 0
+    for number, row in enumerate(rows):
+        at = left_padding
+        for i in row:
+            prompt = prompts[i]
+            begin, behind = at, at + len(prompt)
+            parts = [(prompt, 0), *((text.tokens[len(prompt) :], len(prompt)) for text in groups[i])]
+            for part, (ids, place) in enumerate(parts):
+                here = slice(at, at + len(ids))
+                tokens[number, here] = torch.tensor(ids, dtype=torch.int64)
+                segments[number, here] = segment
+                positions[number, here] = torch.arange(place, place + len(ids))
+                if part:
+                    shared[number, here] = torch.tensor([begin, behind])
+                    ends[firsts[i] + part - 1] = number * length + here.stop - 1
+                at, segment = here.stop, segment + 1
+    moved = [x.to(device) for x in (tokens, torch.full_like(tokens, -1), segments, positions, ends, shared)]
+    return TextBatch(*moved)
+
+
+def group_tokens(group: Sequence[Text]) -> int:
+    """Tokens that `collate_groups` needs for a group."""
+    return sum(len(text.tokens) for text in group) - (len(group) - 1) * len(_common_prompt(group))
+
+
+def _common_prompt(group: Sequence[Text]) -> tuple[int, ...]:
+    """What all texts of a group begin with, if it is the prompt of each; else nothing."""
+    prompt = group[0].tokens[: group[0].start]
+    alike = all(text.start == len(prompt) and text.tokens[: text.start] == prompt for text in group)
+    return prompt if alike and all(len(text.tokens) > len(prompt) for text in group) else ()
 
 
 def _rows(lengths: Sequence[int], width: int) -> list[list[int]]:

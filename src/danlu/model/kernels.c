@@ -249,35 +249,46 @@ void NAME(split_heads_backward)(const NUMBER *dq, const NUMBER *dk, const NUMBER
 
 /* In place on (blocks, queries, keys), the queries being the last of the keys: row t becomes the softmax of scale times
  * its entries 0..keys - queries + t, and zero after them. Where starts (blocks / heads, time) are given, a query's
- * entries begin there, and are zero before. */
-void NAME(causal_softmax_forward)(NUMBER *scores, const int64_t *starts, long blocks, long heads, long time,
-                                  long queries, long keys, float scale) {
+ * entries begin there, and are zero before; where shared (blocks / heads, time, 2) is too, those from its first number up
+ * to its second, which stand before the start, are a query's as well. */
+void NAME(causal_softmax_forward)(NUMBER *scores, const int64_t *starts, const int64_t *shared, long blocks, long heads,
+                                  long time, long queries, long keys, float scale) {
 #pragma omp parallel
   {
     float *x = malloc(keys * sizeof(float));
 #pragma omp for schedule(static)
     for (long r = 0; r < blocks * queries; r++) {
-      NUMBER *row = scores + r * keys;
-      long n = keys - queries + r % queries + 1, after = keys - n;
+      NUMBER *row = scores + r * keys, *own = row, *early = row;
+      long n = keys - queries + r % queries + 1, after = keys - n, others = 0;
       if (starts) {
-        long start = starts[r / queries / heads * time + n - 1];
-        memset(row, 0, start * sizeof(NUMBER));
-        row += start;
+        long place = r / queries / heads * time + n - 1, start = starts[place];
+        if (shared) {
+          early += shared[2 * place];
+          others = shared[2 * place + 1] - shared[2 * place];
+        }
+        own += start;
         n -= start;
       }
-      float top = -INFINITY, sum = 0;
+      float top = -INFINITY, sum = 0, *mine = x + others;
 #pragma omp simd reduction(max : top) /* without it, a comparison with a NaN in mind stays scalar */
-      for (long i = 0; i < n; i++) {
-        x[i] = LOAD(row[i]) * scale;
+      for (long i = 0; i < others; i++) {
+        x[i] = LOAD(early[i]) * scale;
         top = x[i] > top ? x[i] : top;
       }
+#pragma omp simd reduction(max : top)
       for (long i = 0; i < n; i++) {
+        mine[i] = LOAD(own[i]) * scale;
+        top = mine[i] > top ? mine[i] : top;
+      }
+      for (long i = 0; i < others + n; i++) {
         x[i] = exponential(x[i] - top);
         sum += x[i];
       }
       sum = 1.0f / sum;
-      for (long i = 0; i < n; i++) row[i] = STORE(x[i] * sum);
-      memset(row + n, 0, after * sizeof(NUMBER));
+      memset(row, 0, (own - row) * sizeof(NUMBER));
+      for (long i = 0; i < others; i++) early[i] = STORE(x[i] * sum);
+      for (long i = 0; i < n; i++) own[i] = STORE(mine[i] * sum);
+      memset(own + n, 0, after * sizeof(NUMBER));
     }
     free(x);
   }

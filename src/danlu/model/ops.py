@@ -91,12 +91,16 @@ def segment_starts(segments: Tensor) -> Tensor:
     return torch.where(begins, places, 0).cummax(dim=1).values
 
 
-def causal_attention(q: Tensor, k: Tensor, v: Tensor, starts: Tensor | None = None) -> Tensor:
+def causal_attention(
+    q: Tensor, k: Tensor, v: Tensor, starts: Tensor | None = None, shared: Tensor | None = None
+) -> Tensor:
     """softmax(q k^T / sqrt(Dh), causal) v, with grouped keys and values.
 
     Args:
         q: (B, H, T, Dh).  k, v: (B, K, T, Dh); K divides H.
         starts: (B, T) int64, the first key that each query sees (see `segment_starts`); None: key 0.
+        shared: (B, T, 2) int64, where starts are given: keys before its start that a query sees too, from the first
+            number up to the second.
 
     Returns:
         (B, H, T, Dh).
@@ -109,10 +113,12 @@ def causal_attention(q: Tensor, k: Tensor, v: Tensor, starts: Tensor | None = No
     if groups > 1 and (kernels or starts is not None):  # with a mask, the tiled kernels take no groups
         k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
     if kernels:
-        return _apply(_CausalAttention, q, k, v, starts, kernels)
+        return _apply(_CausalAttention, q, k, v, starts, shared, kernels)
     if starts is not None:
         places = torch.arange(q.size(2), device=q.device)
         mask = (places >= starts[:, :, None]) & (places <= places[:, None])  # (B, queries, keys)
+        if shared is not None:
+            mask |= (places >= shared[:, :, :1]) & (places < shared[:, :, 1:])
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None])
     return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=groups > 1)
 
@@ -327,15 +333,17 @@ class _SplitHeads(Function):
 
 class _CausalAttention(Function):
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, starts: Tensor | None, kernels: Kernels) -> Tensor:
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, starts: Tensor | None, shared: Tensor | None, kernels: Kernels
+    ) -> Tensor:
         batch, heads, time, dim = q.shape
         q, k, v = (x.reshape(batch * heads, time, dim) for x in (q, k, v))
         out, probs = torch.empty_like(q), []
-        starts = None if starts is None else starts.contiguous()
+        starts, shared = (None if x is None else x.contiguous() for x in (starts, shared))
         for first, last in _query_blocks(time):
             p = torch.bmm(q[:, first:last], k[:, :last].transpose(1, 2))  # (B H, block, last)
             sizes = (p.size(0), heads, time, last - first, last, dim**-0.5)
-            kernels.call("causal_softmax_forward", q.dtype, p, starts, *sizes)
+            kernels.call("causal_softmax_forward", q.dtype, p, starts, shared, *sizes)
             torch.bmm(p, v[:, :last], out=out[:, first:last])
             probs.append(p)
         ctx.save_for_backward(q, k, v, *probs)
@@ -359,7 +367,7 @@ class _CausalAttention(Function):
                     torch.bmm(weights.transpose(1, 2), rows, out=total)
                 else:
                     total[:, :last].baddbmm_(weights.transpose(1, 2), rows)
-        return dq.view(ctx.shape), dk.view(ctx.shape), dv.view(ctx.shape), None, None
+        return dq.view(ctx.shape), dk.view(ctx.shape), dv.view(ctx.shape), None, None, None
 
 
 def _query_blocks(time: int) -> list[tuple[int, int]]:

@@ -58,9 +58,15 @@ class ScoreModel(Backbone):
                 own |= {f"score.{name}": p for name, p in self.score.named_parameters()}
         self.load_state_dict(own)
 
-    def forward(self, tokens: Tensor, positions: Tensor | None = None, segments: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        tokens: Tensor,
+        positions: Tensor | None = None,
+        segments: Tensor | None = None,
+        shared: Tensor | None = None,
+    ) -> Tensor:
         """Token ids (B, T) to a score at every token (B, T), fp32."""
-        return self._scores(self.hidden(tokens, positions, segments)).clone()  # FSDP wants no view
+        return self._scores(self.hidden(tokens, positions, segments, shared)).clone()  # FSDP wants no view
 
     def scores_at(
         self, tokens: Tensor, ends: Tensor, positions: Tensor | None = None, segments: Tensor | None = None

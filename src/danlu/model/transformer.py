@@ -46,14 +46,16 @@ class Attention(nn.Module):
         self.num_heads = (config.num_attention_heads, config.num_key_value_heads)
         self.eps = config.rms_norm_eps
 
-    def forward(self, x: Tensor, cosine: Tensor, sine: Tensor, starts: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, cosine: Tensor, sine: Tensor, starts: Tensor | None = None, shared: Tensor | None = None
+    ) -> Tensor:
         projections = (self.q_proj, self.k_proj, self.v_proj)
         bias = None if self.q_proj.bias is None else torch.cat([p.bias for p in projections]).to(x.dtype)
         qkv = F.linear(x, torch.cat([p.weight.to(x.dtype) for p in projections]), bias)  # (B, T, (H + 2K) Dh)
         q_weight = None if self.q_norm is None else self.q_norm.weight
         k_weight = None if self.k_norm is None else self.k_norm.weight
         q, k, v = split_heads(qkv, q_weight, k_weight, cosine, sine, self.num_heads, self.eps)  # (B, H, T, Dh)
-        mixed = causal_attention(q, k, v, starts).transpose(1, 2).flatten(2)  # (B, T, H Dh)
+        mixed = causal_attention(q, k, v, starts, shared).transpose(1, 2).flatten(2)  # (B, T, H Dh)
         return F.linear(mixed, self.o_proj.weight.to(x.dtype))
 
 
@@ -81,8 +83,10 @@ class Block(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.mlp = MLP(config)
 
-    def forward(self, x: Tensor, cosine: Tensor, sine: Tensor, starts: Tensor | None = None) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), cosine, sine, starts)
+    def forward(
+        self, x: Tensor, cosine: Tensor, sine: Tensor, starts: Tensor | None = None, shared: Tensor | None = None
+    ) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), cosine, sine, starts, shared)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -121,13 +125,24 @@ class Backbone(nn.Module):
         self.compute_dtype = compute_dtype
         self.model = Decoder(config)
 
-    def hidden(self, tokens: Tensor, positions: Tensor | None = None, segments: Tensor | None = None) -> Tensor:
-        """Token ids (B, T) to the last hidden states (B, T, D), in the compute dtype."""
+    def hidden(
+        self,
+        tokens: Tensor,
+        positions: Tensor | None = None,
+        segments: Tensor | None = None,
+        shared: Tensor | None = None,
+    ) -> Tensor:
+        """Token ids (B, T) to the last hidden states (B, T, D), in the compute dtype.
+
+        Args:
+            shared: (B, T, 2) int64, beside segments: what a token sees of the row before its own text, from the first
+                place up to the second; so that several continuations read their common beginning once.
+        """
         cosine, sine = self.rotary(tokens.size(1) if positions is None else positions, tokens.device)
         starts = None if segments is None else segment_starts(segments)
         x = F.embedding(tokens, self.model.embed_tokens.weight).to(self.compute_dtype)  # (B, T, D)
         for layer in self.model.layers:
-            x = layer(x, cosine, sine, starts)
+            x = layer(x, cosine, sine, starts, shared)
         normed: Tensor = self.model.norm(x)
         return normed
 

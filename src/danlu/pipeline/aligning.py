@@ -230,7 +230,14 @@ def voice_of(chat: "Chat", config: AlignmentConfig) -> "Voice":
 
     ppo = config.ppo
     return Voice(
-        (chat.end,), chat.pad, chat.decode, ppo.max_new_tokens, ppo.seed, ppo.temperature, ppo.missing_eos_score
+        (chat.end,),
+        chat.pad,
+        chat.decode,
+        ppo.max_new_tokens,
+        ppo.seed,
+        ppo.temperature,
+        ppo.missing_eos_score,
+        ppo.rollout_batch_size,
     )
 
 
