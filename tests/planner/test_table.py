@@ -136,11 +136,25 @@ def test_open_choices_make_room() -> None:
     assert predict(job).memory_bytes < 40 * 2**30
 
 
-def test_whole_experts_that_do_not_fit_are_cut() -> None:
+def test_experts_that_do_not_fit_spread_over_tensor_parallel_ranks_or_are_cut() -> None:
     row = {"model": "pangu-ultra-moe-718b", "chip": "Ascend 910B", "chip_count": "6144", "tp": "8", "pp": "16"}
-    job, _, assumed = row_job({**row, "vpp": "2", "ep": "4", "seq_len": "8192", "global_batch_seqs": "1536"})
-    assert job.layout.expert_cut == 8
+    row |= {"vpp": "2", "seq_len": "8192", "global_batch_seqs": "1536"}
+    spread, _, assumed = row_job({**row, "ep": "4"})
+    assert (spread.layout.ep, spread.layout.expert_cut) == (32, 1)
+    assert any("experts spread over 32 ranks" in words for words in assumed)
+    small = {"model": "mixtral-8x22b", "chip": "A100", "chip_mem_gb": "40", "chip_count": "32", "tp": "8", "ep": "4"}
+    cut, _, assumed = row_job({**small, "seq_len": "4096", "global_batch_seqs": "256"})  # 8 experts, 32 ranks
+    assert (cut.layout.ep, cut.layout.expert_cut) == (4, 8)
     assert any("each expert cut" in words for words in assumed)
+
+
+def test_a_row_of_hours_without_chips_gets_the_usual_number() -> None:
+    card = {"model": "Llama 2 70B", "chip": "A100", "tokens_b": "2000", "seq_len": "4096", "precision": "bf16"}
+    found = predict_row(card)
+    assert "chip_count 2048" in found["assumed"]
+    assert found["gpu_hours"] == pytest.approx(1_720_320, rel=0.25)  # its model card
+    assert "no chip_count" in predict_row({**card, "tp": "8"})["error"]
+    assert "no chip_count" in predict_row({**card, "tokens_b": ""})["error"]
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,8 @@ def software_for(framework: str, vendor: str, released: int, precision: str) -> 
     old = precision == "fp16" or released <= 2020
     if re.search(r"megatron.?deepspeed", words) and old:
         return replace(_LEGACY, name=framework, deepspeed=True, fp32_gradients=precision == "bf16")
+    if "neox" in words and old:  # Megatron-DeepSpeed's line, with FlashAttention from 2022 on
+        return replace(_LEGACY, name=framework, attention="early", deepspeed=True, fp32_gradients=precision == "bf16")
     if re.search(r"megatron.?lm|^megatron$", words) and old and "mindspeed" not in words:
         return replace(_LEGACY, name=framework)
     name = framework or "modern"

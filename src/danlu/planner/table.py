@@ -96,7 +96,9 @@ def row_job(
         assumed.append(f"vpp {layout.vpp}")
     if read.sharding_open and layout.sharding != read.layout.sharding:
         assumed.append(f"ZeRO stage {layout.sharding}, as less does not fit")
-    if layout.expert_cut != read.layout.expert_cut:
+    if layout.ep != read.layout.ep:
+        assumed.append(f"experts spread over {layout.ep} ranks, as ep {read.layout.ep} does not fit")
+    elif layout.expert_cut != read.layout.expert_cut:
         assumed.append(f"each expert cut among {layout.expert_cut} ranks, as whole ones do not fit")
     if read.recompute is None:
         assumed.append(f"recompute {layout.recompute} {layout.recompute_share:g}")
@@ -123,21 +125,33 @@ def _fitted(job: Job, read: ReadRow, given: Calibration | None) -> Job:
     if read.vpp_open and layout.pp > 1:
         job = interleaved(job, given)
         layout = job.layout
-    if read.recompute is not None and not read.sharding_open and layout.expert_cut == layout.tp:
+    if read.recompute is not None and not read.sharding_open and len(set(_expert_homes(job))) == 1:
         return job
     stages: tuple[Sharding, ...] = (layout.sharding,)
     if read.sharding_open:
         last: tuple[Sharding, ...] = (3,) if layout.pp == 1 else ()
         stages = (*((0, 1) if layout.sharding == 0 else (1,)), *last)
     levels = RECOMPUTE_LADDER if read.recompute is None else ((read.recompute, 1.0),)
-    cuts = [layout.expert_cut, *([layout.tp] if read.shape.moe and layout.ep > 1 else [])]
     choices = [
-        replace(layout, expert_tp=cut, sharding=stage, recompute=level, recompute_share=share)
-        for cut in dict.fromkeys(cuts)
+        replace(layout, ep=ep, expert_tp=cut, sharding=stage, recompute=level, recompute_share=share)
+        for ep, cut in dict.fromkeys(_expert_homes(job))
         for stage in stages
         for level, share in levels
     ]
     return replace(job, layout=first_that_fits(job, choices, given))
+
+
+def _expert_homes(job: Job) -> list[tuple[int, int]]:
+    """Expert parallel degrees and ranks an expert, as the row has them and, where that does not fit, as frameworks
+    then have it: the experts spread over the tensor parallel ranks too (MindSpeed's extension of expert parallelism,
+    Megatron's folding), or each of them cut among those."""
+    layout = job.layout
+    homes = [(layout.ep, layout.expert_cut)]
+    if job.shape.moe and layout.ep > 1:
+        spread = layout.ep * layout.tp
+        homes += [(spread, 1)] * (job.shape.moe.count % spread == 0 and spread <= layout.tp * layout.cp * layout.dp)
+        homes.append((layout.ep, layout.tp))
+    return homes
 
 
 def predict_row(

@@ -1,5 +1,6 @@
 """One row of a table of runs as a training step; what the row does not say is filled by stated rules and named."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,6 +19,12 @@ from danlu.planner.software import Software, software_for
 DEFAULT_SEQ_LEN = 4096
 TOKENS_PER_CHIP = 65536
 """Tokens a chip and step where a row gives no batch, up to `LARGEST_BATCH` on all."""
+USUAL_DAYS = 40.0
+"""Days that a run takes where a row says neither chips nor days: between the two weeks of small models and the three
+months of large ones."""
+USUAL_MFU = 0.4
+MOST_USUAL_CHIPS = 16384
+"""Chips of the largest published run whose model card prints its hours (Llama 3.1 405B)."""
 LEAST_TOKENS_PER_CHIP = 4096
 """Tokens a chip and step that even the largest batch leaves."""
 
@@ -61,13 +68,14 @@ def read_row(row: Row, known: tuple[Chip, ...] | None = None) -> ReadRow:
     """
     assumed: list[str] = []
     shape = _shape(row, assumed)
-    chips = _whole(row, "chip_count")
-    if chips is None:
-        raise DanluError("the row has no chip_count.", "Give the number of chips.")
-    if chips > MOST_CHIPS:
-        raise DanluError(f"chip_count is {chips:,}; no cluster has more than a million chips.", "Correct the row.")
     precision = parse_precision(row.get("precision", "") or "")
     chip, memory_bytes = _chip(row, known)
+    chips = _whole(row, "chip_count")
+    if chips is None:
+        chips = _usual_chips(row, shape, chip)
+        assumed.append(f"chip_count {chips}")
+    if chips > MOST_CHIPS:
+        raise DanluError(f"chip_count is {chips:,}; no cluster has more than a million chips.", "Correct the row.")
     machine = accelerator(
         chip,
         precision,
@@ -115,6 +123,22 @@ def read_row(row: Row, known: tuple[Chip, ...] | None = None) -> ReadRow:
         unsure,
         tuple(assumed),
     )
+
+
+def _usual_chips(row: Row, shape: ModelShape, chip: Chip) -> int:
+    """Chips that would take the run `USUAL_DAYS`: what a model card that prints chip-hours alone leaves open.
+
+    Raises:
+        DanluError: the row has degrees of parallelism, which leave the replicas open, or no tokens and no chip-hours.
+    """
+    hours, tokens = number(row, "gpu_hours"), number(row, "tokens_b")
+    peak = max((chip.peaks[name].value for name in ("bf16", "fp16") if name in chip.peaks), default=0.0)
+    degrees = [name for name in ("tp", "pp", "cp") if _whole(row, name)]
+    if degrees or not (tokens or hours) or not peak:
+        raise DanluError("the row has no chip_count.", "Give the number of chips.")
+    flops = 6 * shape.params("active") * (tokens or 0) * 1e9
+    days = (flops / (USUAL_MFU * peak) / 86400) if tokens else (hours or 0) / 24
+    return min(max(8, 2 ** round(math.log2(max(days / USUAL_DAYS, 1.0)))), MOST_USUAL_CHIPS)
 
 
 def link_out(words: str, domain: int) -> float | None:
