@@ -97,6 +97,31 @@ def test_ranking_with_ties_and_undo_by_the_keyboard_alone(visit: Visit, served: 
     assert [again.ranks[i] for i in again.shown] == [0, 1, 2, 3]
 
 
+def test_what_comes_after_an_undo_can_still_be_answered(visit: Visit, served: Served) -> None:
+    texts = [f"in a row {number}" for number in range(5)]
+    add(served, *(Task("rank", prompt(text), ("aaa", "bbb")) for text in texts))
+    page = visit("/label")
+
+    def rank() -> None:
+        page.wait_for_selector(".task")
+        before = page.locator(".task .text").first.inner_text()
+        for key in ("1", "2", "Enter"):
+            page.keyboard.press(key)
+        until(page, "before => document.querySelector('.task .text')?.innerText !== before", before)
+
+    for undone in (True, True, False, False, False):
+        rank()
+        if undone:
+            answered = page.locator(".task .text").first.inner_text()
+            page.keyboard.press("z")
+            until(page, "before => document.querySelector('.task .text')?.innerText !== before", answered)
+            rank()
+    page.wait_for_selector("text=There is nothing to do now")
+    kept(page)
+    assert page.locator("#notices .error").count() == 0
+    assert all(len(rankings(served, text)) == 1 for text in texts)
+
+
 def test_a_pair_a_skip_and_a_demonstration(visit: Visit, served: Served) -> None:
     add(served, Task("pair", prompt("which"), ("good", "bad")))
     page = visit("/label")

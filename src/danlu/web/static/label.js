@@ -77,7 +77,7 @@ function show(task) {
   view = null;
   ahead = null;
   if (!task) {
-    place.replaceChildren(element("p", { textContent: say("label.none") }));
+    place.replaceChildren(element("p", { textContent: say(who.role === "admin" ? "label.none-admin" : "label.none") }));
     submitButton.disabled = skipButton.disabled = true;
     clearTimeout(looking);
     looking = setTimeout(refresh, LOOK_AGAIN);
@@ -140,9 +140,9 @@ async function undo() {
     const current = view?.task.lease;
     const { task } = await call("POST", "/api/label/undo", { id: newId() });
     if (!task) return notify(say("label.undo.none"));
-    if (current) call("DELETE", `/api/label/leases/${current}`).catch(() => {});
-    const promised = await ahead;
-    if (promised) call("DELETE", `/api/label/leases/${promised.lease}`).catch(() => {});
+    // Given back before the next one is fetched ahead: what is in nobody's hands any more must not be promised again.
+    const held = [current, (await ahead)?.lease].filter(Boolean);
+    await Promise.all(held.map((lease) => call("DELETE", `/api/label/leases/${lease}`).catch(() => {})));
     show(task);
     progress();
     notify(say("label.undone"));
