@@ -154,6 +154,17 @@ def test_what_too_many_skip_is_handed_out_no_more(place: str, task: MakeTask) ->
     assert desk.progress().given_up == 1
 
 
+def test_what_somebody_can_still_answer(place: str, task: MakeTask) -> None:
+    desk = Desk(place, Policy(max_skips=1))
+    desk.add_tasks([task(0), task(1, wanted=2), task(2), task(3, gold_ranks=(0, 1, 2))])
+    assert desk.open_to("ann") == 3
+    desk.rank(take(desk, "ann").id, (0, 1, 2))
+    desk.rank(take(desk, "ann").id, (0, 1, 2))
+    assert (desk.open_to("ann"), desk.open_to("bob")) == (1, 2)
+    desk.skip(take(desk, "ann").id, "unclear")
+    assert (desk.open_to("ann"), desk.open_to("bob")) == (0, 1)
+
+
 def test_repeats_and_test_questions_come_hidden(place: str, task: MakeTask) -> None:
     policy = Policy(repeat_every=5, repeat_distance=3, gold_every=4)
     desk = Desk(place, policy)

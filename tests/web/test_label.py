@@ -81,7 +81,7 @@ def test_a_ranking_is_kept_in_canonical_order(site: Served) -> None:
             assert rank(lin, task, id, completion_flags=flags, note="<b>").json() == {"kept": id}
         assert rank(lin, task).status_code == 409
         assert lin.get("/api/label/next").json() == {"task": None}
-        assert lin.get("/api/label/progress").json() == {"mine": 1, "left": 0}
+        assert lin.get("/api/label/progress").json() == {"mine": 1, "left": 0, "others": 0}
     (ranking,) = site.services.desk.rankings(flagged=True)
     assert ranking.ranks == (0, 2, 1)
     assert ranking.completion_flags == ((), ("harmful",), ())

@@ -123,6 +123,14 @@ class Desk(Store):
         shown = tuple(task.completions[i] for i in json.loads(row.shown))
         return Lease(row.id, row.task, task.kind, row.annotator, task.prompt, shown, row.expires)
 
+    def open_to(self, annotator: str) -> int:
+        """How many tasks somebody could still answer, those in others' hands for the moment included."""
+        own = sa.exists().where(answers.c.task == tasks.c.id, answers.c.annotator == annotator, answers.c.is_active)
+        wanted = sa.and_(tasks.c.answered < tasks.c.wanted, tasks.c.skipped < self.policy.max_skips)
+        query = sa.select(sa.func.count()).select_from(tasks).where(~tasks.c.is_gold, wanted, ~own)
+        with self.log.read() as connection:
+            return connection.scalar(query) or 0
+
     def task(self, task: str) -> Task:
         """A task with all that annotators are not told, by its identity."""
         with self.log.read() as connection:

@@ -216,10 +216,11 @@ def _draft(call: Call) -> dict[str, Any]:
 
 
 def _progress(call: Call) -> dict[str, Any]:
-    """How far it is; labelers see their own count and what is left, administrators everybody's."""
-    progress = call.services.desk.progress()
-    left = max(0, progress.answers_wanted - progress.answers)
-    found: dict[str, Any] = {"mine": progress.by_annotator.get(call.account.name, 0), "left": left}
+    """How far it is: the caller's count, what is left for them, and what for others alone; administrators see all."""
+    desk, name = call.services.desk, call.account.name
+    progress, left = desk.progress(), desk.open_to(name)
+    others = max(0, progress.answers_wanted - progress.answers - left)
+    found: dict[str, Any] = {"mine": progress.by_annotator.get(name, 0), "left": left, "others": others}
     return found | ({"all": to_mapping(progress)} if call.account.role == "admin" else {})
 
 

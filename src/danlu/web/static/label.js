@@ -68,7 +68,8 @@ async function progress() {
   if (!found) return;
   const minutes = (performance.now() - begun) / 60000;
   const pace = done > 1 ? ` · ${say("label.pace", { pace: Math.round(done / minutes * 10) / 10 })}` : "";
-  counts.textContent = say("label.counts", { mine: found.mine, left: found.left }) + pace;
+  const others = found.left || !found.others ? "" : ` · ${say("label.others", { others: found.others })}`;
+  counts.textContent = say("label.counts", { mine: found.mine, left: found.left }) + others + pace;
 }
 
 function show(task) {
