@@ -119,6 +119,13 @@ def test_a_table_without_rows_is_said(tmp_path: Path, capsys: pytest.CaptureFixt
         ([*WORDS, "--days", "3"], "--days belongs to a budget"),
         (["--budget", "1Musd", "--chip", "h100", "--days", "3", "--count", "64"], "cannot all be given"),
         (["--budget", "64 A100 for 30 days", "--days", "3"], "cannot all be given"),
+        (["--budget", "1Musd", "--chip", "h100", "--tp", "4"], "--tp: a plan backwards searches its layout"),
+        ([*WORDS, "--loss", "2.0"], "--loss and --tokens contradict each other"),
+        ([*WORDS, "--batch-tokens", "1"], "less than one sequence"),
+        (
+            ["--loss", "2.0", "--model", "llama3-8b", "--chip", "h100", "--tokens-available", "1T"],
+            "does not reach a loss of 2 however long",
+        ),
         (["--budget", "1Musd", "--chip", "h100", "--tokens-available", "1000"], "too few distinct tokens"),
         (["--model", "llama3-8b", "--tokens", "15", "--chip", "h100", "--count", "8"], "less than one sequence"),
         (["--budget", "1Musd", "--chip", "h100", "--model", "llama3-70b", "--serve", "100T"], "alone takes more than"),
@@ -143,6 +150,20 @@ def test_a_plan_of_another_time_says_whose_prices_it_takes(capsys: pytest.Captur
     assert "was released in 2022, after 2015-12-31" in shown
     assert "rent: no offer by 2015-12-31" in shown
     assert "10B distinct tokens, 100 times over: worth" in shown
+
+
+def test_what_is_planned_in_place_of_what_was_asked_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    plan.main([*WORDS, "--precision", "fp4", "--framework", "foo"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "H100 SXM 80GB has no fp4: planned in bf16" in shown
+    assert "nothing is known here of foo" in shown
+
+
+def test_a_loss_gives_a_known_model_its_tokens(capsys: pytest.CaptureFixture[str]) -> None:
+    plan.main(["--loss", "2.1", "--model", "llama3-8b", "--chip", "h100", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["loss"]["value"] == pytest.approx(2.1, abs=1e-4)
+    assert 4e11 < found["tokens"] < 6e11
 
 
 def test_a_budget_pays_for_serving_too(capsys: pytest.CaptureFixture[str]) -> None:

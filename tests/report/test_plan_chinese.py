@@ -38,6 +38,17 @@ REQUESTS = {
     "rate": Request(
         model="gpt3-175b", tokens="300B", chip="v100", count=10000, tflops=28, usd_per_hour=1.5, on=date(2020, 5, 1)
     ),
+    "another time": Request(
+        model="gpt3-13b",
+        tokens="300B",
+        chip="a100",
+        count=64,
+        precision="fp8",
+        framework="foo",
+        tokens_available="10B",
+        serve="1T",
+        on=date(2015, 1, 1),
+    ),
     "not servable": Request(model="llama3-405b", tokens="1T", chip="v100", count=8192, on=date(2024, 1, 1)),
 }
 

@@ -58,7 +58,7 @@ def show(found: Outcome) -> None:
         _show_compared("the same on other chips", found.compared)
     if found.ban:
         _show_ban(found.ban)
-    for words in found.plan.notes:
+    for words in found.notes:
         _say(f"note      {words}")
     for words in found.plan.costs.missing:
         _say(f"missing   {words}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from danlu.common.errors import DanluError
 from danlu.hardware.catalogue import Chip, find_chip
 from danlu.planner.accelerator import accelerator
-from danlu.planner.loss import Split, at, best_split, cheapest_split, tokens_for
+from danlu.planner.loss import LossLaw, Split, at, best_split, cheapest_split, tokens_for
 from danlu.planner.money import rent
 from danlu.planner.plan import Plan, Setting, make_plan
 from danlu.planner.served import serving_hours
@@ -124,8 +124,10 @@ def _serves_too_much(wish: Wish, shape: ModelShape, setting: Setting) -> DanluEr
 def _split(wish: Wish, setting: Setting, pace: float) -> Split:
     law, unique, served = setting.law, setting.unique, setting.served
     if wish.shape is not None:
-        assert wish.budget is not None
         params = wish.shape.params("active")
+        if wish.loss is not None:
+            return at(law, params, _tokens_to(wish.loss, wish.shape, law, unique), unique, served)
+        assert wish.budget is not None
         left = _flops(wish.budget, wish, setting, pace) - _serving_flops(wish, wish.shape, setting, pace)
         if left <= 0:
             raise _serves_too_much(wish, wish.shape, setting)
@@ -141,6 +143,18 @@ def _split(wish: Wish, setting: Setting, pace: float) -> Split:
         amount = f"{_flops(wish.budget, wish, setting, pace):.2g} FLOPs" if wish.budget else "too little"
         raise DanluError(f"the budget {wish.budget} buys {amount}, too few for any model.", "Give a larger one.")
     return split
+
+
+def _tokens_to(loss: float, shape: ModelShape, law: LossLaw, unique: float | None) -> float:
+    params = shape.params("active")
+    tokens = tokens_for(law, loss, params, unique)
+    if tokens == math.inf:
+        least = law.E + law.A / params**law.alpha if unique is None else law.loss(params, unique * 1e3, unique)
+        raise DanluError(
+            f"{shape.name} does not reach a loss of {loss:g} however long it trains: it comes to {least:.3f} at best.",
+            "Give a higher --loss, a larger model" + (" or more text." if unique else "."),
+        )
+    return tokens
 
 
 def _with_serving(wish: Wish, setting: Setting, pace: float, plain: Split) -> Split:

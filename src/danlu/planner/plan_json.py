@@ -69,7 +69,6 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             "missing": list(plan.costs.missing),
         },
         "loss": {"value": plan.split.loss, "low": plan.split.low, "high": plan.split.high, "law": plan.law.source},
-        "notes": list(plan.notes),
         "front": [option_json(option) for option in plan.front],
         "figures": [to_mapping(entry) for entry in plan.ledger.entries],
     }

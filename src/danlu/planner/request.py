@@ -22,6 +22,7 @@ from danlu.planner.precision import parse_precision
 from danlu.planner.search import Scaled, front_over_counts
 from danlu.planner.served import Served, served
 from danlu.planner.serving import Serving
+from danlu.planner.software import is_known
 from danlu.planner.units import compact, parse_budget, parse_tokens
 
 SEQ_LEN = 4096
@@ -92,6 +93,17 @@ class Outcome:
     scaled_why_not: tuple[str, ...] = ()
     """Why half or double the budget has no plan."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know before trusting a figure."""
+        found = []
+        wished, used = parse_precision(self.request.precision).name, self.plan.step.job.precision.name
+        if wished != used:
+            found.append(f"{self.plan.chip.name} has no {wished}: planned in {used}")
+        if self.request.framework and not is_known(self.request.framework):
+            found.append(f"nothing is known here of {self.request.framework}: planned as a plain modern stack")
+        return (*found, *self.plan.notes)
+
 
 def answer_request(request: Request, law: LossLaw) -> Outcome:
     """Answer a request.
@@ -100,7 +112,7 @@ def answer_request(request: Request, law: LossLaw) -> Outcome:
         DanluError: it lacks something, contradicts itself, or cannot be.
     """
     known = load_user_chips(request.chips) if request.chips else None
-    names = [name.strip() for name in (request.chip or "").split(",") if name.strip()]
+    names = list(dict.fromkeys(name.strip() for name in (request.chip or "").split(",") if name.strip()))
     setting = _setting(request, law)
     why_not: list[str] = []
     backwards = request.budget is not None or (request.loss is not None and request.tokens is None)
@@ -163,6 +175,7 @@ def outcome_json(found: Outcome) -> dict[str, Any]:
     for name, one in (("half", found.half), ("double", found.double)):
         if one:
             result[name] = answer_json(one)
+    result["notes"] = list(found.notes)
     result["compared"] = [compared_json(each) for each in found.compared]
     result["ban"] = ban_json(found.ban) if found.ban else None
     result["serving"] = serving_json(found.serving) if found.serving else None
@@ -210,6 +223,12 @@ def _setting(request: Request, law: LossLaw) -> Setting:
     for flag, value in positive:
         if value is not None and not 0 < value < float("inf"):
             raise DanluError(f"{flag} is {value:g}.", "Give a number above 0.")
+    seq_len = request.seq_len or _usual_length(request)
+    batch = parse_tokens(request.batch_tokens) if request.batch_tokens else None
+    if batch is not None and batch < seq_len:
+        raise DanluError(
+            f"--batch-tokens {request.batch_tokens} is less than one sequence of {seq_len}.", "Give more, such as 4M."
+        )
     unique = parse_tokens(request.tokens_available) if request.tokens_available else None
     if unique is not None and unique < LEAST_TEXT:
         raise DanluError(
@@ -217,11 +236,11 @@ def _setting(request: Request, law: LossLaw) -> Setting:
             f"Give {compact(LEAST_TEXT)} or more, such as 300B.",
         )
     return Setting(
-        seq_len=request.seq_len or _usual_length(request),
+        seq_len=seq_len,
         tflops=request.tflops,
         precision=parse_precision(request.precision),
         framework=request.framework,
-        batch_tokens=parse_tokens(request.batch_tokens) if request.batch_tokens else None,
+        batch_tokens=batch,
         recompute=recompute,
         on=request.on or date.today(),
         site=site(request.region) if request.region and request.region.lower() in regions() else Site(),
@@ -253,6 +272,12 @@ def _for(chip: Chip, setting: Setting) -> Setting:
 
 
 def _wish(request: Request, name: str | None, known: tuple[Chip, ...] | None) -> Wish:
+    layout = [flag for flag, value in _layout_flags(request) if value is not None]
+    if layout:
+        raise DanluError(
+            f"{', '.join(layout)}: a plan backwards searches its layout.",
+            "Leave them out; with the model, tokens and chips that it finds, a plan forwards takes a layout.",
+        )
     if request.tokens is not None:
         raise DanluError(
             "--budget and --tokens contradict each other.",
@@ -294,6 +319,11 @@ def _forwards(request: Request, names: list[str], known: tuple[Chip, ...] | None
             "Forwards: --model llama3-70b --tokens 15T --chip h100 --count 2048;"
             " backwards: --budget 4.6Musd --chip h100.",
         )
+    if request.loss is not None:
+        raise DanluError(
+            "--loss and --tokens contradict each other: the tokens decide the loss.",
+            "Leave out --tokens, and they follow from the loss.",
+        )
     if request.days is not None:
         raise DanluError(
             "--days belongs to a budget; here the time follows from --count.", "Leave it out, or change --count."
@@ -306,13 +336,25 @@ def _forwards(request: Request, names: list[str], known: tuple[Chip, ...] | None
     return make_plan(shape, chip, request.count, parse_tokens(request.tokens), setting)
 
 
+def _layout_flags(request: Request) -> tuple[tuple[str, int | None], ...]:
+    return (
+        ("--tp", request.tp),
+        ("--pp", request.pp),
+        ("--vpp", request.vpp),
+        ("--cp", request.cp),
+        ("--ep", request.ep),
+        ("--zero", request.zero),
+        ("--micro-batch", request.micro_batch),
+    )
+
+
 def _layout(request: Request) -> Layout | None:
-    given = (request.tp, request.pp, request.vpp, request.cp, request.ep, request.zero, request.micro_batch)
-    if all(value is None for value in given):
+    given = _layout_flags(request)
+    if all(value is None for _, value in given):
         return None
     assert request.count is not None
     tp, pp, cp = request.tp or 1, request.pp or 1, request.cp or 1
-    for flag, value in zip(("--tp", "--pp", "--vpp", "--cp", "--ep", "--zero", "--micro-batch"), given, strict=True):
+    for flag, value in given:
         if value is not None and value < (0 if flag == "--zero" else 1):
             raise DanluError(f"{flag} is {value}.", "Give a number above 0.")
     if request.zero is not None and request.zero > 3:

@@ -48,8 +48,14 @@ _TUNED = (
     r"megatron.?bridge|megatron.?core|megatron.?lm|\bmcore|nemo|mlperf|transformer.?engine|maxtext|optimum|primus"
     r"|hai-llm|megascale|dualpipe"
 )
+_PLAIN = r"torchtitan|fsdp|lit-?gpt|pytorch|deepspeed|nanotron|internevo|colossal|composer|tinyllama|modern|metaseq"
 _HIDES_EXCHANGE = r"hai-llm|dualpipe"
 _OWN_KERNELS = r"nanochat|mindspeed|megatron"
+
+
+def is_known(framework: str) -> bool:
+    """Whether anything is known here of a framework's kernels and overlap."""
+    return bool(re.search(rf"{_TUNED}|{_PLAIN}|{_OWN_KERNELS}|foundry|mosaic|neox", framework.lower()))
 
 
 def software_for(framework: str, vendor: str, released: int, precision: str) -> Software:

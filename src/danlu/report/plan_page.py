@@ -216,7 +216,7 @@ def _figures(found: Outcome) -> Section:
         rows=[(name, both(source)) for name, value in spent if value for source in value.sources],
     )
     tables.append(Table(sources.caption, sources.columns, sources.rows, folded=True))
-    missing = (*plan.notes, *costs.missing, *job.accelerator.assumed)
+    missing = (*found.notes, *costs.missing, *job.accelerator.assumed)
     return Section(
         Text("What it takes", "所需"),
         Text(

@@ -46,6 +46,8 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"(\S+) et al\. (\d+)", "{0} 等 {1}"),
     (r"\(replication of (.+?), approach (\d)\)", "（复现 {0}，方法 {1}）"),
     # notes
+    (r"(\S[^;]*?) has no (\S+): planned in (\S+?)(?=;|$)", "{0} 无 {1}：按 {2} 计"),
+    (r"nothing is known here of (.+?): planned as a plain modern stack", "对 {0} 一无所知：按普通现代软件栈计"),
     (r"(\S[^;]*?) was released in (\d+), after ([\d-]+)", "{0} 于 {1} 年发布，晚于 {2}"),
     (
         r"(\S+) distinct tokens, (\S+) times over: worth (\S+) fresh ones",
