@@ -77,6 +77,23 @@ def test_rows_can_be_dropped(model: Transformer) -> None:
     torch.testing.assert_close(logits, expected, atol=1e-4, rtol=0)
 
 
+def test_a_prompt_that_comes_again_is_read_once(model: Transformer, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder = Decoder.of(model)
+    prompts = [[1, 2, 3], [4, 5], [1, 2, 3], [1, 2, 3]]
+    apart = [decoder.prefill([prompt], 8) for prompt in prompts]
+    read: list[int] = []
+    monkeypatch.setattr(
+        decoder, "_read", lambda tokens, *rest: read.append(len(tokens)) or Decoder._read(decoder, tokens, *rest)
+    )
+    logits, cache = decoder.prefill(prompts, 8)
+    assert sum(read) == 2
+    tokens, positions = torch.tensor([6, 7, 8, 6]), torch.tensor([3, 2, 3, 3])
+    after = decoder.step(tokens, positions, cache)
+    for row, (alone, own) in enumerate(apart):
+        assert torch.equal(logits[row], alone[0])
+        assert torch.equal(after[row], decoder.step(tokens[row : row + 1], positions[row : row + 1], own)[0])
+
+
 def test_long_prompts_are_read_in_groups(model: Transformer, monkeypatch: pytest.MonkeyPatch) -> None:
     decoder = Decoder.of(model)
     texts = rows(60, 50, 64, 40, 33)

@@ -143,6 +143,12 @@ class Decoder:
         Returns:
             The logits behind each prompt's last token, (B, V), and the filled cache.
         """
+        number = {prompt: i for i, prompt in enumerate(dict.fromkeys(map(tuple, prompts)))}
+        if len(number) < len(prompts):  # several answers to one prompt: it is read once
+            logits, cache = self.prefill([list(prompt) for prompt in number], capacity)
+            places = torch.tensor([number[tuple(prompt)] for prompt in prompts]).to(self.device)
+            cache.keep(places)
+            return logits[places], cache
         config, rows = self.config, len(prompts)
         shape = (rows, config.num_key_value_heads, -(-capacity // BLOCK) * BLOCK, config.head_dim)
         cache = Cache(*([self._zeros(*shape) for _ in range(config.num_hidden_layers)] for _ in range(2)))
