@@ -49,7 +49,7 @@ REQUESTS = {
         serve="1T",
         on=date(2015, 1, 1),
     ),
-    "not servable": Request(model="llama3-405b", tokens="1T", chip="v100", count=8192, on=date(2024, 1, 1)),
+    "not servable": Request(model="llama3-405b", tokens="1T", chip="v100", count=8192, serve="1T", on=date(2024, 1, 1)),
 }
 
 

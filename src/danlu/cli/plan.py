@@ -35,7 +35,7 @@ class Arguments:
     tokens_available: str | None = None
     """Distinct tokens of text that there are; more are repetitions."""
     serve: str | None = None
-    """Tokens to be served over the model's life: more of them favour a smaller model, trained longer."""
+    """Tokens to be served over the model's life, paid from the budget too: they favour a smaller model."""
     prompt_tokens: int = 1024
     """Tokens of a request that the model reads when it is served."""
     answer_tokens: int = 1024

@@ -102,6 +102,11 @@ class Outcome:
             found.append(f"{self.plan.chip.name} has no {wished}: planned in {used}")
         if self.request.framework and not is_known(self.request.framework):
             found.append(f"nothing is known here of {self.request.framework}: planned as a plain modern stack")
+        if self.request.serve and self.served is None:
+            found.append(
+                f"no instance of {self.plan.chip.name} serves the model"
+                + (": serving counts as 2 FLOPs a parameter and token at the pace of training" if self.answer else "")
+            )
         return (*found, *self.plan.notes)
 
 

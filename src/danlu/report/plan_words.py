@@ -46,6 +46,12 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"(\S+) et al\. (\d+)", "{0} 等 {1}"),
     (r"\(replication of (.+?), approach (\d)\)", "（复现 {0}，方法 {1}）"),
     # notes
+    (
+        r"no instance of (.+?) serves the model: serving counts as 2 FLOPs a parameter and token at the pace of"
+        r" training",
+        "{0} 的一个互联域推理不了该模型：推理按每参数每词元 2 FLOPs、训练速率计",
+    ),
+    (r"no instance of (.+?) serves the model", "{0} 的一个互联域推理不了该模型"),
     (r"(\S[^;]*?) has no (\S+): planned in (\S+?)(?=;|$)", "{0} 无 {1}：按 {2} 计"),
     (r"nothing is known here of (.+?): planned as a plain modern stack", "对 {0} 一无所知：按普通现代软件栈计"),
     (r"(\S[^;]*?) was released in (\d+), after ([\d-]+)", "{0} 于 {1} 年发布，晚于 {2}"),
