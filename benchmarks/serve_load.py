@@ -1,16 +1,21 @@
 """How a served model bears load on the loopback: many streaming clients, slow readers, half-open connections.
 
-    python benchmarks/serve_load.py MODEL [--clients 200] [--seconds 60] [--tokens 64] [--rival COMMAND]...
+    python benchmarks/serve_load.py [MODEL] [--clients 200] [--seconds 60] [--tokens 64] [--rival COMMAND]...
+
+Without MODEL, one with 12 million random parameters is made. COMMAND starts another server, with {model} and {port} in
+it: "transformers serve {model} --port {port} --device cpu --dtype float32 --continuous-batching". With one rival it
+takes five minutes.
 
 Clients and server share the machine. Each client asks for its own text over and over, sampled with its own seed: any
 answer that differs from its first one is counted as mixed up. Answers under way when the time is over are cut, and what
-came of them counts. Memory is that of the server process. The last line is the figures as JSON.
+came of them counts. Memory is that of the server process. The last line is all figures as JSON.
 """
 
 import argparse
 import asyncio
 import contextlib
 import json
+import multiprocessing
 import os
 import re
 import shlex
@@ -24,6 +29,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -222,17 +228,30 @@ def cpu_seconds(pid: int) -> float:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model")
+    parser.add_argument("model", nargs="?", help="a model folder or run that chats; left out: one of 12M is made")
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--half-open", type=int, default=1000)
     parser.add_argument("--slow", type=int, default=10)
-    parser.add_argument(
-        "--rival", action="append", default=[], help="a command of another server; {port} is where it must listen"
-    )
+    parser.add_argument("--rival", action="append", default=[], help="a command of another server: {model}, {port}")
     parser.add_argument("--rival-model", help="what the rival calls the model")
     options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as made:
+        if options.model is None:
+            options.model = f"{made}/random-12m"
+            # In a process of its own: this one is to hold no model and no threads of its library.
+            making = multiprocessing.get_context("spawn").Process(target=make_model, args=(options.model,))
+            making.start()
+            making.join()
+        found = measure(options)
+    for line in summary(found):
+        print(line)
+    print(json.dumps(found))
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """All figures."""
     found: dict[str, Any] = {}
     body = {"max_tokens": options.tokens, "temperature": 1.0, "stream": True}
     body["stream_options"] = {"include_usage": True}
@@ -260,14 +279,68 @@ def main() -> None:
         found[command] = there = rival(command, options, body)
         many = there["many"]["tokens_per_second"]
         there["ours_to_theirs"] = round(found["many_chat"]["tokens_per_second"] / many, 2) if many else None
-    print(json.dumps(found))
+    return found
+
+
+def summary(found: dict[str, Any]) -> Iterator[str]:
+    """The figures in words."""
+
+    def one(what: str, got: dict[str, Any]) -> str:
+        least, most = got["tokens_least_and_most"]
+        each = f"; {least} to {most} tokens each, fairness {got['fairness']}" if got["clients"] > 1 else ""
+        waits = f"first token after {got['first_token_median']} s (median), {got['first_token_p99']} s (p99)"
+        wrong = f"{got['errors']} errors, {got['mixed_up']} mixed up"
+        return f"{what}, clients {got['clients']}: {got['tokens_per_second']} tokens/s in all; {waits}{each}; {wrong}"
+
+    yield f"a page after {found['answers_after_seconds']} s; idle at {found['idle_cpu_percent']}% of a core"
+    yield f"memory when loaded, MB: {found['memory_mb_loaded']}; after the load: {found['memory_mb_after']}"
+    yield one("alone", found["one"])
+    yield one("completions", found["many"])
+    yield f"all together get {found['ratio']} times what one gets"
+    yield one("alone beside half-open connections and slow readers", found["one_disturbed"])
+    for command, there in found.items():
+        if isinstance(there, dict) and "ours_to_theirs" in there:
+            yield one("chat", found["many_chat"])
+            yield one(command, there["many"])
+            yield f"danlu gives {there['ours_to_theirs']} times as many tokens"
+
+
+def make_model(folder: str) -> None:
+    """A chat model of 11.7 million random parameters, with a tokenizer trained on Python's own library."""
+    import torch
+
+    from danlu.model.config import ModelConfig
+    from danlu.model.huggingface import save_pretrained
+    from danlu.model.transformer import Transformer
+    from danlu.tokens.tokenizer import save_tokenizer, train_tokenizer
+
+    sources = sorted(Path(os.__file__).parent.glob("*.py"))[:120]
+    tokenizer = Path(folder).with_name("tokenizer")
+    tokenizer.mkdir()
+    save_tokenizer(train_tokenizer([path.read_text("utf-8", "replace") for path in sources], 8192), tokenizer)
+    shape = ModelConfig(
+        vocab_size=8192,
+        hidden_size=320,
+        intermediate_size=864,
+        num_hidden_layers=8,
+        num_attention_heads=10,
+        num_key_value_heads=5,
+        head_dim=32,
+        max_position_embeddings=1024,
+    )
+    model, chance = Transformer(shape, torch.float32), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            centre = 1.0 if "norm" in name else 0.0
+            parameter.copy_(centre + 0.06 * torch.randn(parameter.shape, generator=chance))
+    save_pretrained(shape, model.state_dict(), tokenizer, Path(folder), torch.float32, chat=True)
 
 
 def rival(rival_command: str, options: argparse.Namespace, body: dict[str, Any]) -> dict[str, Any]:
     """The same load on another server."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = shlex.split(rival_command.format(port=port))
+    command = shlex.split(rival_command.format(port=port, model=options.model))
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             wait_for(port, "/v1/models")

@@ -131,6 +131,10 @@ def test_thumbs_are_feedback(served: Served, browser: httpx.Client, conversation
     mine = [body for body in noted if body["message"] == reply]
     assert [body["value"] for body in mine] == [1, -1]
     assert mine[0]["prompt"] == [{"role": "user", "content": "well?"}]
+    rows = [json.loads(line) for line in browser.get("/api/label/export?format=unpaired").text.splitlines()]
+    (row,) = [row for row in rows if row["prompt"] == mine[0]["prompt"]]
+    assert row["label"] is False
+    assert row["completion"] == [{"role": "assistant", "content": mine[0]["completion"]}]
 
 
 def test_conversations_outlive_the_server(served: Served, browser: httpx.Client, conversation: str) -> None:

@@ -131,6 +131,12 @@ class Desk(Store):
         with self.log.read() as connection:
             return connection.scalar(query) or 0
 
+    def skips(self) -> dict[str, int]:
+        """How many tasks each person left to others."""
+        query = sa.select(answers.c.annotator, sa.func.count()).where(answers.c.is_active, answers.c.kind == "skip")
+        with self.log.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query.group_by(answers.c.annotator))}
+
     def task(self, task: str) -> Task:
         """A task with all that annotators are not told, by its identity."""
         with self.log.read() as connection:

@@ -68,7 +68,7 @@ def check_settings(settings: Settings) -> None:
         value = getattr(settings, name)
         if value is not None and not low <= value <= high:
             least = "above 0" if name == "top_p" else f"at least {low:g}"
-            raise WrongValue(name, f"{name} is {value:g}.", f"It must be {least} and at most {high:g}.")
+            raise WrongValue(name, f"the value of {name} is {value:g}.", f"It must be {least} and at most {high:g}.")
     if settings.temperature is not None and 0 < settings.temperature < 1e-3:
         raise WrongValue("temperature", f"temperature is {settings.temperature:g}.", "Take 0, or 0.001 or more.")
     if len(settings.stop) > _MOST_STOPS or any(not 0 < len(stop) <= _LONGEST_STOP for stop in settings.stop):

@@ -32,6 +32,7 @@ from danlu.web.database import metadata
 from danlu.web.endpoints import Call, endpoint
 from danlu.web.guard import Refused
 from danlu.web.label_figures import conflicts, figures
+from danlu.web.thumbs import unpaired
 
 _BOTH: tuple[Role, ...] = ("admin", "labeler")
 _MOST_TASKS = 10_000
@@ -299,8 +300,12 @@ def _adjudicate(call: Call) -> dict[str, Any]:
 
 
 def _export(call: Call) -> Response:
-    """?format=rankings|preference|...|demonstrations|messages|...&style=conversation|text&flagged=1: JSON lines."""
+    """?format=rankings|preference|...|messages|...|unpaired&style=conversation|text&flagged=1: JSON lines."""
     form = call.query.get("format", "rankings")
+    if form == "unpaired":
+        return _jsonl(
+            "unpaired.jsonl", "".join(json.dumps(row) + "\n" for row in unpaired(call.services.desk)).encode()
+        )
     style: Style = "text" if call.query.get("style") == "text" else "conversation"
     flagged = call.query.get("flagged") == "1"
     desk = call.services.desk
@@ -311,8 +316,11 @@ def _export(call: Call) -> Response:
                 export_rankings(desk.rankings(flagged=flagged), path, ranking_form, style=style, flagged=flagged)
             case ("demonstration", other):
                 export_demonstrations(desk.demonstrations(flagged=flagged), path, other, style=style, flagged=flagged)
-        data = path.read_bytes()
-    headers = {"Content-Disposition": f'attachment; filename="{path.name}"'}
+        return _jsonl(path.name, path.read_bytes())
+
+
+def _jsonl(name: str, data: bytes) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(data, media_type="application/x-ndjson", headers=headers)
 
 

@@ -1,5 +1,6 @@
 """How the annotators do: agreement, leanings, pace, answers to test questions, and what they judge differently."""
 
+import itertools
 import math
 import statistics
 from collections import defaultdict
@@ -20,11 +21,19 @@ def figures(desk: Desk) -> dict[str, Any]:
     by_annotator: dict[str, list[Judgement]] = defaultdict(list)
     for each in judged:
         by_annotator[each.record.annotator].append(each)
+    beside: dict[str, list[float]] = defaultdict(list)
+    for group in grouped(plain):
+        for one, other in itertools.permutations(group, 2):
+            beside[one.annotator].append(same_order(other.ranks, one.ranks))
+    skips = desk.skips()
     return {
         "agreement": to_mapping(agreement(plain)),
         "position": leaning(wins_by_position(plain)),
         "length": leaning(wins_by_length(plain)),
-        "annotators": {name: _one(some) for name, some in sorted(by_annotator.items())},
+        "annotators": {
+            name: {**_one(by_annotator[name]), "others": _mean(beside[name]), "skips": skips.get(name, 0)}
+            for name in sorted({*by_annotator, *skips})
+        },
     }
 
 

@@ -101,9 +101,9 @@ function agreement(figures) {
     return element("tr", {}, element("th", { scope: "row", textContent: say(`agreement.${key}`) }), element("td", { textContent: value }));
   });
   rows.push(element("tr", {}, element("th", { scope: "row", textContent: say("admin.position") }), element("td", { textContent: leaning(figures.position) })), element("tr", {}, element("th", { scope: "row", textContent: say("admin.length") }), element("td", { textContent: leaning(figures.length) })));
-  const heads = ["admin.name", "admin.answers", "admin.seconds", "admin.gold", "admin.repeats", "admin.position", "admin.length"];
+  const heads = ["admin.name", "admin.answers", "admin.skips", "admin.seconds", "admin.others", "admin.gold", "admin.repeats", "admin.position", "admin.length"];
   const each = Object.entries(figures.annotators).map(([who, one]) =>
-    element("tr", {}, element("td", {}, plain(who)), [one.answers, one.median_seconds === null ? "–" : formatNumber(one.median_seconds), share(one.gold.agreement), share(one.repeats.agreement), leaning(one.position), leaning(one.length)].map((text) => element("td", { textContent: String(text) }))),
+    element("tr", {}, element("td", {}, plain(who)), [one.answers, one.skips, one.median_seconds === null ? "–" : formatNumber(one.median_seconds), share(one.others.agreement), share(one.gold.agreement), share(one.repeats.agreement), leaning(one.position), leaning(one.length)].map((text) => element("td", { textContent: String(text) }))),
   );
   const table = element("div", { className: "scroll", tabIndex: 0 }, element("table", {}, element("thead", {}, element("tr", {}, heads.map((key) => element("th", { scope: "col", textContent: say(key) })))), element("tbody", {}, each)));
   return part("admin.agreement", element("table", {}, element("tbody", {}, rows)), element("small", { className: "dim", textContent: say("admin.yardstick") }), table);
@@ -128,6 +128,6 @@ function settling(conflicts, draw) {
 }
 
 function exports() {
-  const forms = ["rankings", "preference", "hh-rlhf", "demonstrations", "messages", "prompt-completion"];
+  const forms = ["rankings", "preference", "hh-rlhf", "demonstrations", "messages", "prompt-completion", "unpaired"];
   return part("admin.export", element("ul", {}, forms.map((form) => element("li", {}, element("a", { href: `/api/label/export?format=${form}`, download: `${form}.jsonl`, textContent: say(`export.${form}`) })))));
 }
