@@ -157,9 +157,9 @@ def cell(bench: Bench, width: int, labels: int, rankings: Sequence[Ranking]) -> 
         beta=0.0,
         ptx_coef=0.0,
         episodes=bench.options.episodes,
-        batch_size=64,
+        batch_size=bench.options.batch,
         minibatch_size=16,
-        epochs=2,
+        epochs=bench.options.epochs,
         lr=bench.options.lr,
         guards=GuardConfig(kl_action="off"),
         device=training.device,
@@ -255,6 +255,8 @@ def main() -> None:
     parser.add_argument("--widths", type=int, nargs="+", default=[16, 24, 48])
     parser.add_argument("--labels", type=int, nargs="+", default=[100, 400, 1600], help="comparisons")
     parser.add_argument("--episodes", type=int, default=1536)
+    parser.add_argument("--batch", type=int, default=64, help="responses before the policy changes, a point each")
+    parser.add_argument("--epochs", type=int, default=2, help="PPO's passes over each batch")
     parser.add_argument("--lr", type=float, default=2e-3, help="PPO's at the recipe's lr_width: far beyond a good one")
     parser.add_argument("--tokens", type=int, default=500_000, help="pretraining of each reward model's beginning")
     parser.add_argument("--reward-epochs", type=float, default=4.0)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from danlu.alignment.road_config import AlignmentConfig, RoadPPOConfig, sized
+from danlu.alignment.road_config import AlignmentConfig, RoadPPOConfig, RoadRewardConfig, sized
 from danlu.common.errors import DanluError
 from danlu.common.files import write_json
 from danlu.common.progress import Progress
@@ -52,6 +52,12 @@ def test_demonstrations_take_it_to_sft_and_rankings_or_people_further() -> None:
     assert names(recipe(label="none")) == []
     with pytest.raises(DanluError, match="no demonstrations"):
         recipe("mine.txt", rankings="r.jsonl")
+
+
+def test_few_rankings_are_passed_over_more_often_than_many() -> None:
+    reward = RoadRewardConfig(epochs=1.0, batch_size=8, least_steps=240)
+    assert [reward.passes(rankings) for rankings in (100, 960, 1920, 9000)] == [3.0, 2.0, 1.0, 1.0]
+    assert replace(reward, epochs=5.0).passes(100) == 5.0
 
 
 def test_further_rounds_are_stages_between_ppo_and_the_judgement() -> None:

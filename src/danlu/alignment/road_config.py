@@ -29,14 +29,20 @@ class RoadSFTConfig(SFTConfig):
 
 @dataclass(frozen=True)
 class RoadRewardConfig(RewardConfig):
-    """The reward model from some hundred prompts: many small steps, for in few it learns little (NOTES.md)."""
+    """The reward model from some thousand prompts: many small steps, for in few it learns little (NOTES.md)."""
 
-    epochs: float = 3.0
-    """Passes over the rankings."""
+    epochs: float = 1.0
+    """Passes over the rankings: three times the prompts once are worth more than each three times (NOTES.md)."""
+    least_steps: int = 240
+    """Optimizer steps that there are to be: fewer rankings are passed over up to three times for them."""
     batch_size: int = 8
     """Prompts an optimizer step, each with all its completions."""
     lr: float = 0.002
     """Peak learning rate."""
+
+    def passes(self, rankings: int) -> float:
+        """Passes over so many rankings."""
+        return max(self.epochs, min(3.0, self.least_steps * self.batch_size / max(1, rankings)))
 
 
 @dataclass(frozen=True)
@@ -44,19 +50,21 @@ class RoadPPOConfig(PPOConfig):
     """PPO for models of some hundred thousand parameters, in some minutes on two cores: InstructGPT's, with rates for a
     small width, and smaller batches, since there are a hundred times fewer episodes (NOTES.md, at width 64)."""
 
-    episodes: int = 3328
+    episodes: int = 6528
     """Responses drawn in the whole run."""
     batch_size: int = 128
     """Responses drawn before the policy changes."""
     minibatch_size: int = 16
     """Responses of an optimizer step. As many steps as with 32 and two passes, for two thirds of the time."""
+    rollout_batch_size: int = 256
+    """Responses that are decoded at once; changes nothing but memory and speed. 64 take a third longer."""
     max_new_tokens: int = 96
     """Longest response (tokens). Prompts that leave no room for it in the context are dropped and counted."""
-    beta: float = 0.04
+    beta: float = 0.02
     """Weight of the KL from the SFT model (reward per nat)."""
     lam: float = 1.0
     """GAE's lambda: the whole return, for the values of so short a run explain little of it."""
-    lr: float = 1.5e-3
+    lr: float = 2e-3
     """Adam's peak rate for a policy of `lr_width`; others take it times lr_width / width."""
     lr_width: int = 64
     """Width of the model that `lr` is meant for."""
@@ -66,7 +74,7 @@ class RoadPPOConfig(PPOConfig):
     """Width of the network that `value_lr` is meant for."""
     warmup_iterations: int = 2
     """Batches over which the rate rises."""
-    ema: float = 0.9
+    ema: float = 0.95
     """Decay a step of the averaged weights, which are what is evaluated and saved; 0: none."""
     missing_eos_score: float = -3.0
     """Replaces the score of a response without end token: well below the mean of those with one (about -0.6)."""
@@ -103,7 +111,7 @@ class AlignmentConfig:
     simulated, 1 at a page."""
     overlap: float = 0.1
     """Share of the prompts that two labellers rank where one would do, so that their agreement is known (0 to 1)."""
-    held_out_rankings: float = 0.15
+    held_out_rankings: float = 0.1
     """Share of the ranked prompts that the reward model is tested on, by their hash (0 to 1)."""
     page_prompts: int = 40
     """Prompts whose completions people at a page are asked to rank in a round: the first of those that there are."""

@@ -158,7 +158,7 @@ def learn_reward(this: Round, config: AlignmentConfig, recipe: Recipe, out: Path
 
     rankings, heldout = (together(this.all_rankings(side)) for side in ("train", "heldout"))
     shown = read_material(this.run.demonstrations).demonstrations[:_SHOWN]
-    reward = _on_this_machine(config.reward, recipe)
+    reward = replace(_on_this_machine(config.reward, recipe), epochs=config.reward.passes(len(rankings)))
     run_reward(this.run.sft / "model", rankings, heldout, shown, reward, out, report)
     scorer = RewardScorer.load(out / "model", recipe.training.device, recipe.training.precision)
     judged = judge_reward_model(
