@@ -195,7 +195,7 @@ def danlu(model: str, data: str) -> Iterator[tuple["subprocess.Popen[str]", int,
             process.terminate()
 
 
-def wait_for(port: int, path: str = "/health", seconds: float = 120) -> None:
+def wait_for(port: int, path: str = "/health", seconds: float = 300) -> None:
     """Wait until a server says that it is ready."""
     deadline = time.perf_counter() + seconds
     while time.perf_counter() < deadline:
@@ -260,9 +260,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/models") as answer:
             name = json.load(answer)["data"][0]["id"]
         found["memory_mb_loaded"], used = memory_mb(process.pid), cpu_seconds(process.pid)
+        tell("idle for 10 s")
         time.sleep(10)
         found["idle_cpu_percent"] = round(100 * (cpu_seconds(process.pid) - used) / 10, 2)
         target = Target(port, "/v1/completions", {**body, "model": name, "ignore_eos": True})
+        tell(f"one client, then {options.clients}, then one beside {options.half_open} half-open connections")
         asyncio.run(load(target, 1, 1))  # warm
         found["one"] = figures(*asyncio.run(load(target, 1, options.seconds / 4)))
         used = cpu_seconds(process.pid)
@@ -273,13 +275,20 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         found["memory_mb_after"] = memory_mb(process.pid)
         chat = Target(port, "/v1/chat/completions", {**body, "model": name})
         if options.rival:
+            tell("the same with /v1/chat/completions")
             found["one_chat"] = figures(*asyncio.run(load(chat, 1, options.seconds / 4)))
             found["many_chat"] = figures(*asyncio.run(load(chat, options.clients, options.seconds)))
     for command in options.rival:
+        tell(command)
         found[command] = there = rival(command, options, body)
         many = there["many"]["tokens_per_second"]
         there["ours_to_theirs"] = round(found["many_chat"]["tokens_per_second"] / many, 2) if many else None
     return found
+
+
+def tell(what: str) -> None:
+    """Say what is being measured now."""
+    print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
 
 
 def summary(found: dict[str, Any]) -> Iterator[str]:

@@ -1,13 +1,17 @@
 """What only loading needed is given back, and nothing else."""
 
+import asyncio
+import contextlib
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from danlu.web.memory import unchanged
+from danlu.web import memory
+from danlu.web.memory import tidy, unchanged
 
 SMAPS = """\
 7f00-7f10 r-xp 00001000 fe:00 1 /site/torch/lib/libtorch_cpu.so
@@ -58,3 +62,25 @@ print(held, left)
     )
     held, left = map(int, ran.stdout.split())  # kB of pages of files
     assert left < 0.7 * held
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is given back")
+def test_freed_memory_goes_back_once_after_some_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    trimmed: list[int] = []
+    library = SimpleNamespace(malloc_trim=trimmed.append)
+    monkeypatch.setattr(memory, "ctypes", SimpleNamespace(CDLL=lambda name: library))
+    steps = iter([0, 0, 5, 5, 5, 9, 9])
+    looked = 0
+
+    def count() -> int:
+        nonlocal looked
+        looked += 1
+        return next(steps)
+
+    async def look() -> None:
+        with contextlib.suppress(RuntimeError):  # the iterator has ended
+            await tidy(count, seconds=0)
+
+    asyncio.run(look())
+    assert looked == 8
+    assert trimmed == [0, 0]  # after step 5 and after step 9
