@@ -91,6 +91,8 @@ class Cases:
     overlap_tp: Array
     overlap_ep: Array
     fp32_gradients: Array
+    checkpoints_operators: Array
+    plain_loss: Array
     deepspeed: Array
     # the layout
     tp: Array
@@ -195,6 +197,8 @@ def _machine(accelerator: Accelerator, precision: Precision, software: Software)
         "overlap_tp": float(software.overlap_tp),
         "overlap_ep": float(software.overlap_ep),
         "fp32_gradients": float(software.fp32_gradients or precision.bits == 32),
+        "checkpoints_operators": float(software.checkpoints_operators),
+        "plain_loss": float(software.plain_loss),
         "deepspeed": float(software.deepspeed),
     }
 

@@ -15,6 +15,9 @@ MEMORY_PARTS = ("weights", "gradients", "optimizer", "activations", "logits", "b
 """Parts of a chip's memory, in the order in which they are shown."""
 SCORE_BYTES = 5.0
 """Bytes of a score that unfused attention keeps: softmax, dropped-out copy, mask (Korthikanti et al. 2022)."""
+PLAIN_LOGIT_BYTES = 12.0
+"""Bytes a logit in PyTorch's own cross-entropy: the 16-bit one, its 32-bit copy, its log-softmax, and two more of the
+gradient while the first of them are still there."""
 TIGHT = 0.85
 """Share of the memory above which a plan is called tight."""
 
@@ -48,6 +51,14 @@ def activation_bytes(cases: Cases, recompute: Array) -> Array:
     products = size * (
         2 * cases.hidden / cut + heads / tp + (gated - 1) * (inner / tp + inner_routed) + np.where(share > 0, moved, 0)
     )
+    # Of every two products one is kept: query, value, the gate and the output, with attention's own.
+    every_second = size * (
+        2 * cases.hidden / cut
+        + (cases.heads * cases.qk_dim + cases.kv_width / 2 + value) / tp
+        + (inner / tp + inner_routed)
+        + np.where(share > 0, moved, 0)
+    )
+    products = np.where(cases.checkpoints_operators > 0, every_second, products)
     selective = np.where(cases.unfused > 0, everything - scores, products)
     full = size * cases.hidden / cut
     repeated = np.maximum(recompute - 1, 0.0)
@@ -87,7 +98,8 @@ def memory(cases: Cases, model: MemoryModel) -> Memory:
     stage_layers = np.ceil(cases.layers / cases.pp)
     first = stage_layers * kept * in_flight + working
     last = stage_layers * kept + working
-    logits = cases.tokens * cases.vocab / cases.tp * model.logit_bytes
+    each_logit = np.where(cases.plain_loss > 0, PLAIN_LOGIT_BYTES, model.logit_bytes)
+    logits = cases.tokens * cases.vocab / cases.tp * each_logit
     # Before the first layer is computed again a fused loss is done with its logits; others keep pieces of them.
     logits = np.where(cases.tuned > 0, np.maximum(logits - working, 0.0), logits)
     logits_lead = last + logits > first

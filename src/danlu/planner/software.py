@@ -28,6 +28,11 @@ class Software:
     sequence_parallel: bool = True
     fp32_gradients: bool = True
     """Gradients are summed and sent in 32 bits when weights are 16 bits wide."""
+    checkpoints_operators: bool = False
+    """Selective recomputation repeats every second matrix product (torchtitan's per-operator checkpointing), not only
+    what is no product."""
+    plain_loss: bool = False
+    """Cross-entropy as PyTorch has it: whole 32-bit copies of the logits."""
     deepspeed: bool = False
     """Megatron-DeepSpeed of 2021-22: every tensor parallel rank sends whole activations to the next stage, and memory
     is what the driver reports, with large fixed buffers."""
@@ -88,4 +93,6 @@ def software_for(framework: str, vendor: str, released: int, precision: str) -> 
         name,
         portable=later and not re.search(_OWN_KERNELS, words),
         overlap_tp=not re.search(r"torchtitan|fsdp|lit-gpt", words),
+        checkpoints_operators="torchtitan" in words,
+        plain_loss="torchtitan" in words,
     )

@@ -113,6 +113,7 @@ def _micro_batch(cases: Cases, k: Coefficients, one: Layer) -> dict[str, Array]:
     context = _context_parallel(cases, k, one)
     repeated = one.products + one.attention + one.traffic + one.experts + one.permute
     light = one.traffic + np.where(cases.unfused > 0, one.attention, 0.0)
+    light = light + np.where(cases.checkpoints_operators > 0, _every_second(cases) * one.products, 0.0)
     return {
         "matrix products": one.products * (1 + BACKWARD_PRODUCTS),
         "attention": one.attention + one.attention_backward,
@@ -123,6 +124,15 @@ def _micro_batch(cases: Cases, k: Coefficients, one: Layer) -> dict[str, Array]:
         "context parallel": context,
         "recompute": again * repeated + light_share * light,
     }
+
+
+def _every_second(cases: Cases) -> Array:
+    """Share of a layer's products in the second, fourth and sixth of them: key, attention's output, and of a gated
+    network the product beside the gate; what the last one gives no backward pass needs."""
+    value, keys = cases.heads * cases.v_dim, cases.kv_width / 2
+    query = cases.heads * cases.qk_dim
+    again = keys + value + (cases.ffn_matrices - 2) * cases.ffn
+    return again / (query + 2 * keys + value + cases.ffn_matrices * cases.ffn)
 
 
 def _accumulation(cases: Cases, k: Coefficients) -> Array:
