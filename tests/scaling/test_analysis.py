@@ -244,3 +244,40 @@ def test_a_ladders_points_are_one_more_table(ladder, tmp_path):
     assert (taken["N"], taken["D"], taken["C"], taken["run"]) == ("params", "tokens", "flops", "rung")
     assert found.law.variables == ("N", "D")
     assert found.trusted
+
+
+def test_units_in_names_are_reckoned_with_and_said():
+    rows = [
+        {
+            "Size": f"model {i}",
+            "Non-embedding params (M)": row["N"] / 1e6,
+            "Tokens per second": 3e4 + i,
+            "train tokens in billions": row["D"] / 1e9,
+            "Pile test xent": row["loss"],
+        }
+        for i, row in enumerate(sweep())
+    ]
+    found = danlu.scaling.fit(rows, "surface", refits=10)
+    plain = danlu.scaling.fit(sweep(), "surface", refits=10)
+    assert found.params["alpha"].value == pytest.approx(plain.params["alpha"].value)
+    said = [str(taken) for taken in found.taken]
+    assert "'Non-embedding params (M)' times 1e+06 as N (parameters)" in said
+    assert "'train tokens in billions' times 1e+09 as D (training tokens)" in said
+    assert found.rows.taken["loss"].column == "Pile test xent"
+
+
+def test_perplexity_is_fitted_by_its_logarithm():
+    rows = [{"params_m": r["N"] / 1e6, "tokens_B": r["D"] / 1e9, "val/ppl": float(np.exp(r["loss"]))} for r in sweep()]
+    found = danlu.scaling.fit(rows, "surface", refits=10)
+    assert found.rows.losses == pytest.approx([row["loss"] for row in sweep()])
+    assert str(found.rows.taken["loss"]) == "ln of 'val/ppl' as loss (loss (nats a token))"
+
+
+def test_conditions_may_name_what_was_taken_or_reckoned():
+    rows = [{"params (M)": r["N"] / 1e6, "tokens": r["D"], "final loss": r["loss"]} for r in sweep()]
+    held = danlu.scaling.fit(rows, "surface", where="N < 1e10", holdout="C >= 5e19 and loss > 0", refits=10).holdout
+    assert held is not None
+    assert len(held.rows) == sum(6 * row["N"] * row["D"] >= 5e19 for row in sweep())
+    own = [row | {"n": float(index)} for index, row in enumerate(rows)]  # a column of that name goes before the role
+    kept = danlu.scaling.fit(own, "surface", columns={"N": "params (M)"}, where="N < 20", refits=10).rows
+    assert len(kept) == 20

@@ -29,7 +29,8 @@ class Arguments:
     accuracy: str | None = None
     """Column of the accuracy, for --law sigmoid."""
     where: str | None = None
-    """Rows to use: a condition over the columns, such as 'C < 1e20 and subset == "hot"'."""
+    """Rows to use: a condition over the columns, such as 'C < 1e20 and subset == "hot"'. N, D, C and loss also mean
+    what was taken for them, or reckoned, in plain numbers."""
     law: tuple[str, ...] = ("auto",)
     """Laws by name, or auto."""
     holdout: str | None = None

@@ -19,7 +19,7 @@ from danlu.scaling.estimate import descend, weak_directions
 from danlu.scaling.expression import select
 from danlu.scaling.laws import FLOOR_FREE, FLOOR_FREE_D, FLOOR_FREE_N, FLOOR_FREE_SURFACE, Array, Law
 from danlu.scaling.prediction import PER_DROP, Panel, Prediction, make_panel
-from danlu.scaling.rows import Rows, read_rows, require
+from danlu.scaling.rows import Rows, condition_columns, read_rows, require
 from danlu.scaling.table import Table, read_table, table_of
 
 _BOOTSTRAP_NUMBERS = 150_000
@@ -237,11 +237,11 @@ def fit(
     data = _table(table)
     data, copies = data.without_copies()
     if where:
-        data = data.rows(select(where, data.columns(), "--where"))
+        data = data.rows(select(where, condition_columns(data, columns or {}), "--where"))
         _not_empty(data, "--where leaves no rows.", "Loosen the condition.")
     held = np.zeros(len(data), dtype=bool)
     if holdout:
-        held = select(holdout, data.columns(), "--holdout")
+        held = select(holdout, condition_columns(data, columns or {}), "--holdout")
         if not held.any():
             raise DanluError(f"--holdout '{holdout}' holds no row.", "Loosen the condition, or leave --holdout out.")
         _not_empty(data.rows(~held), "--holdout takes every row, so that none is left to fit.", "Tighten it.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,11 +72,10 @@ def read_rows(
     Raises:
         DanluError: no loss, nothing to fit it on, numbers that cannot be, units that do not go together.
     """
-    numeric = {name: table.is_numeric(name) for name in table.names}
     named = dict(given)
     if cluster is not None:
         named["run"] = cluster
-    taken = match_columns(table.names, numeric, named, table.source)
+    taken = _match(table, named)
     if target not in taken and need_loss:
         raise DanluError(
             f"no column of {table.source} looks like a {target}.",
@@ -92,6 +92,9 @@ def read_rows(
     losses = np.full(len(table), np.nan)
     if target in taken:
         losses = table.numbers(taken[target].column, target)
+        if taken[target].log:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                losses = np.log(losses)
     if need_loss:
         _check_losses(table, losses, taken[target].column, target)
     notes = _complete(table, values, taken, target)
@@ -101,6 +104,34 @@ def read_rows(
     if target != "loss" and "loss" in taken:
         values["loss"] = table.numbers(taken["loss"].column, "loss")
     return Rows(values, losses, clusters, table.lines, taken, tuple(notes), target != "loss")
+
+
+def condition_columns(table: Table, given: Mapping[str, str]) -> dict[str, NDArray[Any]]:
+    """What a condition may name: the table's columns as they are, and N, D, C and the other roles as they are taken.
+
+    A column of that very name, whatever its case, goes before a role. Cells that are no number are nan.
+
+    Args:
+        given: columns that a person named, by role.
+    """
+    found = table.columns()
+    known = {name.lower() for name in found}
+    roles: dict[str, NDArray[Any]] = {}
+    for role, taken in _match(table, given).items():
+        column = table.column(taken.column)
+        if column.dtype.kind == "f":
+            with np.errstate(divide="ignore", invalid="ignore"):
+                roles[role] = np.log(column) if taken.log else column * taken.scale
+    if "C" not in roles and {"N", "D"} <= roles.keys():
+        roles["C"] = 6.0 * roles["N"] * roles["D"]
+    for missing, other in (("D", "N"), ("N", "D")):
+        if missing not in roles and {"C", other} <= roles.keys():
+            roles[missing] = roles["C"] / (6.0 * roles[other])
+    return found | {role: column for role, column in roles.items() if role.lower() not in known}
+
+
+def _match(table: Table, given: Mapping[str, str]) -> dict[str, Taken]:
+    return match_columns(table.names, {name: table.is_numeric(name) for name in table.names}, given, table.source)
 
 
 def _check_losses(table: Table, losses: Array, column: str, target: str) -> None:
