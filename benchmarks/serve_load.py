@@ -311,7 +311,8 @@ def summary(found: dict[str, Any]) -> Iterator[str]:
         if isinstance(there, dict) and "ours_to_theirs" in there:
             yield one("chat", found["many_chat"])
             yield one(command, there["many"])
-            yield f"danlu gives {there['ours_to_theirs']} times as many tokens"
+            if there["ours_to_theirs"] is not None:
+                yield f"danlu gives {there['ours_to_theirs']} times as many tokens"
 
 
 def make_model(folder: str) -> None:
@@ -355,7 +356,8 @@ def rival(rival_command: str, options: argparse.Namespace, body: dict[str, Any])
             wait_for(port, "/v1/models")
             model = options.rival_model or options.model
             target = Target(port, "/v1/chat/completions", {**body, "model": model})
-            asyncio.run(load(target, 1, max(5, options.seconds / 6)))  # warm: it may load the model now
+            for _ in range(2):  # warm: it may load the model now
+                asyncio.run(asyncio.wait_for(ask(target, 0, Tally()), 300))
             one = figures(*asyncio.run(load(target, 1, options.seconds / 4)))
             return {"one": one, "many": figures(*asyncio.run(load(target, options.clients, options.seconds)))}
         finally:
