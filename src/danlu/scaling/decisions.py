@@ -58,8 +58,8 @@ def _surface(fitted: TableFit) -> tuple[Array, Array]:
     if not {"E", "A", "B", "alpha"} <= set(names) or fitted.law.variables != ("N", "D"):
         raise DanluError(
             f"the law {fitted.law.name} ({fitted.law.formula}) says nothing about dividing compute between N and D.",
-            "Fit rows in which N and D vary on their own, with --law surface or --law tied_surface. The loss alone at some"
-            " compute: --predict FILE, a table with a column C.",
+            "Fit rows in which N and D vary on their own, with --law surface or --law tied_surface. For the loss"
+            " at some compute alone, give --predict a table with a column C.",
         )
     order = [names.index(name if name in names else "alpha") for name in ("E", "A", "B", "alpha", "beta")]
     point = np.array([fitted.lead.parameters[names[index]] for index in order])
