@@ -23,7 +23,9 @@ class RoadSFTConfig(SFTConfig):
     """Passes over the demonstrations."""
     batch_size: int = 16
     """Demonstrations an optimizer step."""
-    pretraining_share: float = 0.4
+    final_lr: float = 0.0
+    """Share of the peak rate that the cosine ends at; ending at 0 keeps more of the base text."""
+    pretraining_share: float = 0.5
     """Pretraining tokens mixed in, as a share of all tokens: without, the base text's bits a byte nearly doubled."""
 
 
