@@ -58,3 +58,32 @@ def test_no_surface_goes_below_a_known_entropy():
     found = fitted(0.7, 1.0, 0.003, known=True)
     assert found.predict(np.array([1e12]), np.array([1e14])).min() >= 1.0
     assert found.floors((0.05, 0.95)) == pytest.approx([1.0, 1.0])
+
+
+def test_the_constant_of_text_is_far_below_a_small_ladders_losses():
+    far = np.array([1e6]), np.array([1e7])
+    params = np.array([5e4, 5e4, 5e4, 1e5, 1e5, 2e5, 2e5])
+    tokens = np.array([3e5, 6e5, 1.2e6, 4e5, 8e5, 3e5, 6e5])
+    scale, floor = 3.0, 0.9  # nats a token of 2.5 bytes: 0.52 bits a byte
+    losses = scale * truth(params, tokens, 0.5, 0.0) + floor
+    measured = scale * truth(*far, 0.5, 0.0)[0] + floor
+    said = {
+        per_token: fit_surfaces(params, tokens, losses, np.ones(7), seed_noise=0.003, bytes_per_token=per_token)
+        for per_token in (2.5, None)
+    }
+    errors = {known: abs(np.log(found.quantiles(*far, (0.5,))[0, 0] / measured)) for known, found in said.items()}
+    assert errors[2.5] < 0.03
+    assert said[2.5].floors((0.99,))[0] <= 0.8 * np.log(2) * 2.5 + 1e-9
+    assert said[None].floors((0.99,))[0] > said[2.5].floors((0.99,))[0]
+
+
+def test_a_constant_of_text_that_losses_have_passed_is_not_tried():
+    found = fit_surfaces(
+        np.array([1e8, 1e8, 3e8, 1e9]),
+        np.array([2e9, 4e9, 6e9, 2e10]),
+        np.array([2.2, 2.0, 1.8, 1.5]),
+        np.ones(4),
+        seed_noise=0.003,
+        bytes_per_token=4.4,
+    )
+    assert found.floor.max() <= 0.9 * 1.5

@@ -175,7 +175,12 @@ def make_forecast(
     """
     worth = target.effective_tokens(fit.half_life)
     here = fit_points(
-        fit.points, config, ratio=worth / target.params, entropy=fit.entropy or None, half_life=fit.half_life
+        fit.points,
+        config,
+        ratio=worth / target.params,
+        entropy=fit.entropy or None,
+        half_life=fit.half_life,
+        bytes_per_token=bytes_per_token,
     )
     drift = measure_drift(here, config)
     places = _places(here, target, worth)

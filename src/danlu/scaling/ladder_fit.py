@@ -77,6 +77,8 @@ class Fit:
     """Known entropy of the source (nats per token), which is the laws' constant; 0 where unknown."""
     warnings: tuple[str, ...]
     """What a reader should know, in sentences."""
+    bytes_per_token: float | None = None
+    """Of the held-out text, where known."""
 
 
 def fit_law(
@@ -122,6 +124,7 @@ def fit_points(
     ratio: float | None = None,
     entropy: float | None = None,
     half_life: float = HALF_LIFE,
+    bytes_per_token: float | None = None,
 ) -> Fit:
     """Fit the surface and the frontier to a ladder's points.
 
@@ -134,6 +137,7 @@ def fit_points(
         entropy: the source's exact entropy (nats per token), where known; never an upper bound of it. It then is the
             laws' constant: a large enough model of enough text comes down to it.
         half_life: R* of the worth of repeated text.
+        bytes_per_token: of the held-out text; says what the constant may be (surfaces.py).
 
     Raises:
         DanluError: too few points or sizes.
@@ -173,6 +177,7 @@ def fit_points(
         half_life=half_life,
         entropy=floor,
         warnings=(),
+        bytes_per_token=bytes_per_token,
     )
     return replace(fit, warnings=tuple(_warnings(fit, entropy)))
 

@@ -85,6 +85,7 @@ def surfaces_of(fit: Fit, config: ForecastConfig, *, free: bool = False, nodes: 
         emphasis(values, config),
         seed_noise=config.seed_noise,
         entropy=fit.entropy if fit.entropy > 0 and not free else None,
+        bytes_per_token=fit.bytes_per_token,
         nodes=nodes,
     )
 

@@ -19,6 +19,12 @@ FORMULA = "L = E + (A/N^(alpha/k) + B/D^(beta/k))^k"
 _POWERS = (0.35, 0.5, 0.7, 1.0)
 _FLOORS = (0.0, 0.15, 0.3, 0.45, 0.6, 0.7)
 """The constant as a share of the lowest loss seen, where nothing is known of it."""
+_TEXT_FLOORS = (0.0, 0.2, 0.4, 0.6, 0.8)
+"""The constant of text in bits per byte. Printed English has 0.6 to 1.3 a letter (Shannon 1951); fits to large models'
+losses come out near 0.55 (Hoffmann et al. 2022: 1.69 nats a token of some 4.4 bytes); code has less. Small ladders are
+far above, and a constant near their losses makes what they forecast far ahead too high (NOTES.md)."""
+_HIGHEST_FLOOR = 0.9
+"""Most that it may be of the lowest loss seen."""
 NODES = 31
 _REACH = 1.2
 """How far the grid of each exponent goes from its prior's median (natural log)."""
@@ -110,6 +116,7 @@ def fit_surfaces(
     *,
     seed_noise: float,
     entropy: float | None = None,
+    bytes_per_token: float | None = None,
     nodes: int = NODES,
 ) -> Surfaces:
     """Weigh the surfaces by a ladder's points.
@@ -120,6 +127,7 @@ def fit_surfaces(
         weights: what each point counts (n,).
         seed_noise: expected run-to-run standard deviation (share of the loss).
         entropy: the source's exact entropy (nats per token), which then is the constant; below every loss.
+        bytes_per_token: of the text, from which the constant's plausible values follow.
         nodes: of the grid over each exponent.
     """
     assert entropy is None or entropy < losses.min()
@@ -127,7 +135,7 @@ def fit_surfaces(
         axis.ravel()
         for axis in np.meshgrid(
             np.array(_POWERS),
-            np.array([entropy]) if entropy is not None else np.array(_FLOORS) * losses.min(),
+            _floors(float(losses.min()), entropy, bytes_per_token),
             _ALPHA * np.exp(np.linspace(-_REACH, _REACH, nodes)),
             _BETA * np.exp(np.linspace(-_REACH, _REACH, nodes)),
             indexing="ij",
@@ -161,6 +169,16 @@ def fit_surfaces(
         tokens=float(tokens.max()),
         noise=float(np.sqrt(variance)),
     )
+
+
+def _floors(lowest: float, entropy: float | None, bytes_per_token: float | None) -> Array:
+    """The values of the constant that are tried (nats per token)."""
+    if entropy is not None:
+        return np.array([entropy])
+    if bytes_per_token is None:
+        return np.array(_FLOORS) * lowest
+    floors = np.array(_TEXT_FLOORS) * np.log(2) * bytes_per_token
+    return np.asarray(floors[floors <= _HIGHEST_FLOOR * lowest])
 
 
 def _two_columns(one: Array, two: Array, target: Array) -> tuple[Array, Array, Array]:
