@@ -266,6 +266,11 @@ def test_units_in_names_are_reckoned_with_and_said():
     assert found.rows.taken["loss"].column == "Pile test xent"
 
 
+def test_a_name_run_together_is_understood():
+    rows = [{"N": row["N"], "D": row["D"], "finalC4Loss2": row["loss"]} for row in sweep()]
+    assert danlu.scaling.fit(rows, "surface", refits=10).rows.taken["loss"].column == "finalC4Loss2"
+
+
 def test_perplexity_is_fitted_by_its_logarithm():
     rows = [{"params_m": r["N"] / 1e6, "tokens_B": r["D"] / 1e9, "val/ppl": float(np.exp(r["loss"]))} for r in sweep()]
     found = danlu.scaling.fit(rows, "surface", refits=10)

@@ -228,6 +228,7 @@ ROAD: tuple[Stage, ...] = (
     ),
     Stage(
         name="fit",
+        version=2,
         does="the laws through their points",
         run=_fit,
         outputs=(),

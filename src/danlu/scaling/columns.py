@@ -21,7 +21,7 @@ class Role:
     endings: tuple[str, ...] = ()
     """Names that mean it when a column's name ends so, after a slash or a dot (loggers nest names)."""
     words: tuple[str, ...] = ()
-    """Beginnings of words that mean it where no whole name does."""
+    """What a word holds that means it where no whole name does."""
     scale: float = 1.0
     """What a number of such a column is to be multiplied with."""
     log: bool = False
@@ -127,7 +127,7 @@ _ROLES = (
         ("loss", "valloss", "evalloss", "bpb", "crossentropy", "nll"),
         ("loss", "xent", "bpb", "nll", "crossentropy", "logperplexity"),
     ),
-    Role("loss", "loss (nats a token)", ("perplexity", "ppl"), ("perplexity", "ppl"), ("perplex", "ppl"), log=True),
+    Role("loss", "loss (nats a token)", ("perplexity", "ppl"), ("perplexity", "ppl"), ("perplex",), log=True),
     Role("U", "distinct tokens", ("u", "uniquetokens", "distincttokens", "nuniquetokens", "unique"), ("uniquetokens",)),
     Role("experts", "experts", ("experts", "numexperts", "nexperts", "e"), ("numexperts",)),
     Role("lr", "learning rate", ("lr", "learningrate", "peaklr", "maxlr", "learningratepeak"), ("learningrate", "lr")),
@@ -241,7 +241,7 @@ def _by_words(columns: Sequence[str], role: Role) -> list[str]:
     for column in columns:
         words = re.findall(r"[a-z]+", _unit(column)[0])
         joined = [*words, *("".join(pair) for pair in pairwise(words))]
-        if not _ANOTHER & set(words) and any(word.startswith(role.words) for word in joined if role.words):
+        if not _ANOTHER & set(words) and any(part in word for word in joined for part in role.words):
             found.append(column)
     return found
 
