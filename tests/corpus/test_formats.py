@@ -93,12 +93,23 @@ def test_jsonl_without_the_text_field_names_file_line_and_fields(tmp_path: Path)
     assert _texts(path, text_field="answer") == ["!"]
 
 
+def test_of_several_text_fields_each_record_gives_the_first_that_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"answer": "1"}\n{"answer": "2", "text": "two"}\n{"a,b": "3"}\n{"answer": "4", "a,b": "four"}\n')
+    assert _texts(path, text_field="text, answer") == ["1", "two", Fault("s", "no_text_field", f"{path}, line 3"), "4"]
+    with pytest.raises(DanluError, match=r"no field 'text' or 'body'; fields: answer\."):
+        _texts(path, text_field="text,body")
+    path.write_text('{"a,b": "3"}\n')
+    assert _texts(path, text_field="a,b") == ["3"]
+
+
 def test_parquet_is_read_by_row(tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     path = tmp_path / "a.parquet"
     parquet.write_table(pyarrow.table({"text": ["one", None, "三"], "id": [1, 2, 3]}), path)
     assert _texts(path) == ["one", Fault("s", "unreadable_record", f"{path}, row 2"), "三"]
+    assert _texts(path, text_field="body,text")[0] == "one"
     with pytest.raises(DanluError, match="no field 'content'; fields: text, id"):
         _texts(path, text_field="content")
     path.write_bytes(path.read_bytes()[:-20])

@@ -24,7 +24,8 @@ class Arguments:
     data: tuple[str, ...] = ()
     """Files, folders, globs, toy, stdlib or hf:NAME; for a run folder, its own held-out text by default."""
     text_field: str = "text"
-    """Name of the field that holds the text in jsonl, parquet and Hugging Face records."""
+    """Name of the field that holds the text in jsonl, parquet and Hugging Face records; where files differ, several
+    with commas between them."""
     json: Path | None = None
     """Write the figures to this file."""
     device: str = "auto"

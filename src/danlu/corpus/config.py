@@ -15,7 +15,8 @@ class CorpusConfig:
     `hf:NAME[/CONFIG][:SPLIT]` (a data set of the Hugging Face hub), a file, a folder or a glob pattern.
     Files are txt, md, jsonl (each also with .gz or .zst) and parquet."""
     text_field: str = "text"
-    """Name of the field that holds the text in jsonl, parquet and Hugging Face records."""
+    """Name of the field that holds the text in jsonl, parquet and Hugging Face records. Where files differ, several
+    with commas between them (`text,answer`): of each record the first that it has is read."""
     piece_bytes: int = 2048
     """Plain text has no records: a file longer than this is cut, at paragraph borders where it can be, into pieces of
     at most this many bytes, and each piece is a document. Many short ones make a held-out loss that is surer; a model

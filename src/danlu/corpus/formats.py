@@ -1,7 +1,8 @@
 """Texts out of files: plain text in pieces, jsonl by line, parquet by row. Everything streams."""
 
+import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias
 
@@ -105,25 +106,44 @@ def _read_jsonl(stream: BinaryIO, path: Path, source: str, text_field: str) -> I
         if not isinstance(record, dict):
             yield Fault(source, "unreadable_record", where)
             continue
-        if not found_text and text_field not in record:
-            raise _no_text_field(where, text_field, record)
+        if not found_text:
+            field_of(record, text_field, where)
         found_text = True
         yield text_of(record, text_field, source, where)
 
 
-def text_of(record: dict[str, Any], text_field: str, source: str, where: str) -> tuple[str, str] | Fault:
+def text_of(record: Mapping[str, Any], text_field: str, source: str, where: str) -> tuple[str, str] | Fault:
     """The text of a record with its place, or the fault that the record has none."""
-    if text_field not in record:
+    field = _first_of(text_field, record)
+    if field is None:
         return Fault(source, "no_text_field", where)
-    text = record[text_field]
+    text = record[field]
     return (text, where) if isinstance(text, str) else Fault(source, "unreadable_record", where)
 
 
-def _no_text_field(where: str, text_field: str, fields: Any) -> DanluError:
-    names = ", ".join(fields) or "none"
-    return DanluError(
-        f"{where}: there is no field '{text_field}'; fields: {names}.", "Set text_field to the one to read."
-    )
+def field_of(fields: Collection[str], text_field: str, where: str) -> str:
+    """The first of the text fields (one name, or several with commas between them) that is among these.
+
+    Raises:
+        DanluError: none is.
+    """
+    field = _first_of(text_field, fields)
+    if field is None:
+        wanted = " or ".join(f"'{name}'" for name in _names(text_field))
+        raise DanluError(
+            f"{where}: there is no field {wanted}; fields: {', '.join(fields) or 'none'}.",
+            "Set text_field to the one to read; where files differ, to several with commas between them.",
+        )
+    return field
+
+
+def _first_of(text_field: str, fields: Collection[str]) -> str | None:
+    return next((name for name in (text_field, *_names(text_field)) if name in fields), None)  # a name may have commas
+
+
+@functools.cache
+def _names(text_field: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text_field.split(","))
 
 
 def _read_parquet(path: Path, source: str, text_field: str) -> Iterator[tuple[str, str] | Fault]:
@@ -137,12 +157,11 @@ def _read_parquet(path: Path, source: str, text_field: str) -> Iterator[tuple[st
         ) from error
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            if text_field not in file.schema_arrow.names:
-                raise _no_text_field(str(path), text_field, file.schema_arrow.names)
+            field = field_of(file.schema_arrow.names, text_field, str(path))
             number = 0
-            for batch in file.iter_batches(batch_size=256, columns=[text_field]):
+            for batch in file.iter_batches(batch_size=256, columns=[field]):
                 for text in batch.column(0).to_pylist():
                     number += 1
-                    yield text_of({text_field: text}, text_field, source, f"{path}, row {number}")
+                    yield text_of({field: text}, field, source, f"{path}, row {number}")
     except pyarrow.ArrowException as error:
         raise DanluError(f"{path} is damaged: {error}.", _DAMAGED) from error

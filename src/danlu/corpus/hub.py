@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from danlu.common.errors import DanluError
-from danlu.corpus.formats import text_of
+from danlu.corpus.formats import field_of, text_of
 from danlu.corpus.records import Fault
 
 _PATTERN = re.compile(r"hf:(?P<name>[^/:\s]+(?:/[^/:\s]+)?)(?:/(?P<config>[^/:\s]+))?(?::(?P<split>[^:\s]+))?")
@@ -44,11 +44,8 @@ def read_hub(item: str, source: str, text_field: str) -> Iterator[tuple[str, str
         rows = datasets.load_dataset(name, config, split=split, streaming=True)
         for number, row in enumerate(rows, start=1):
             where = f"{item}, row {number}"
-            if number == 1 and text_field not in row:
-                raise DanluError(
-                    f"{where}: there is no field '{text_field}'; fields: {', '.join(row)}.",
-                    "Set text_field to the one to read.",
-                )
+            if number == 1:
+                field_of(row, text_field, where)
             yield text_of(row, text_field, source, where)
     except (OSError, ValueError, RuntimeError) as error:  # what `datasets` raises for names, splits and the network
         raise DanluError(
