@@ -21,7 +21,9 @@ pytestmark = [
 EVERY = list(itertools.product((1, 4), (0, 7), (False, True)))
 HALF = [(1, 0, False), (1, 7, True), (4, 0, True), (4, 7, False)]
 ON_TWO = EVERY if os.environ.get("DANLU_ALL_CASES") else HALF
-CASES = {count: [(step, *one) for step in ("sft", "reward") for one in some] for count, some in ((1, EVERY), (2, ON_TWO))}
+CASES = {
+    count: [(step, *one) for step in ("sft", "reward") for one in some] for count, some in ((1, EVERY), (2, ON_TWO))
+}
 """For each number of processes: step, micro-batch size, padding on the left, resumed."""
 STEPS = 4
 

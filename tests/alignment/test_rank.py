@@ -1,5 +1,7 @@
 """Rankings of sampled completions, and the judgement of a reward model by labels and by gold."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from danlu.alignment.labeller_config import LabellerConfig
@@ -108,6 +110,21 @@ def test_a_perfect_reward_model_agrees_with_gold_and_less_with_people() -> None:
     assert worst.gold.value == 0.0
     assert worst.length == found.length
     assert "agrees with gold on 100.0%" in "\n".join(reward_lines(found))
+
+
+def test_pairs_in_the_tie_band_count_in_a_figure_of_their_own() -> None:
+    learn, judge = split_rankings(rankings(), 0.5)
+
+    def blind_to_small_gaps(prompt: Prompt, completions: Sequence[str]) -> list[float]:
+        return [round(score, 1) for score in true_scores(prompt, completions)]
+
+    found = judge_reward_model(learn, judge, blind_to_small_gaps, tie=0.1)
+    assert found.gold is not None
+    assert found.gold_all is not None
+    assert found.gold.value > found.gold_all.value
+    assert found.gold.count < found.gold_all.count
+    words = "\n".join(reward_lines(found))
+    assert f"in the tie band, which labellers call equal: {found.gold_all.value:.1%}" in words
 
 
 def test_rankings_of_ordinary_language_have_no_gold() -> None:

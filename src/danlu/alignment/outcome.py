@@ -78,11 +78,13 @@ class RewardOutcome:
     labels: Estimate | None
     """Agreement with held-out rankings, whose makers err themselves."""
     gold: Estimate | None
-    """Agreement with the gold score on held-out pairs that are not tied."""
+    """Agreement with the gold score on held-out pairs that are not tied: further apart than the labellers' tie band."""
     length: Estimate | None
     """What always preferring the longer completion, or always the shorter where that is better, reaches there."""
     labellers: Estimate | None
     """Agreement of the labellers with the gold score on the same pairs."""
+    gold_all: Estimate | None = None
+    """Agreement with the gold score on all held-out pairs whose gold differs at all, those in the tie band included."""
 
 
 @dataclass(frozen=True)

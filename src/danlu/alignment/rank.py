@@ -106,10 +106,10 @@ def judge_reward_model(
     """
     mine = [list(scores(ranking.prompt, ranking.completions)) for ranking in held_out]
     order = [[-float(rank) for rank in ranking.ranks] for ranking in held_out]
-    gold = length = labellers = None
+    gold = length = labellers = gold_all = None
     golds = _golds(held_out)
     if golds is not None:
-        gold = pair_agreement(mine, golds, tie)
+        gold, gold_all = pair_agreement(mine, golds, tie), pair_agreement(mine, golds)
         lengths = [[float(len(text)) for text in ranking.completions] for ranking in held_out]
         longer = pair_agreement(lengths, golds, tie)
         shorter = pair_agreement([[-x for x in group] for group in lengths], golds, tie)
@@ -121,6 +121,7 @@ def judge_reward_model(
         gold=gold,
         length=length,
         labellers=labellers,
+        gold_all=gold_all,
     )
 
 
@@ -132,9 +133,12 @@ def reward_lines(outcome: RewardOutcome) -> list[str]:
         "length alone agrees with gold on": outcome.length,
         "the labellers agree with gold on": outcome.labellers,
     }
-    return [f"{outcome.comparisons:,} comparisons learned from"] + [
+    lines = [f"{outcome.comparisons:,} comparisons learned from"] + [
         f"{words} {_share(one)} of {one.count:,} untied pairs" for words, one in named.items() if one
     ]
+    if (every := outcome.gold_all) is not None:
+        lines.insert(3, f"with pairs in the tie band, which labellers call equal: {_share(every)} of {every.count:,}")
+    return lines
 
 
 def _golds(rankings: Sequence[Ranking]) -> list[list[float]] | None:
