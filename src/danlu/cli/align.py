@@ -3,7 +3,7 @@
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -41,7 +41,8 @@ def main(words: list[str]) -> None:
     from danlu.cli.run import road_of
 
     recipe = _recipe_of(words)
-    default = Arguments(Path(), recipe.alignment)
+    missing: Any = tyro.MISSING
+    default = Arguments(missing, recipe.alignment)
     arguments = parse(Arguments, words, "align", default, _DESCRIPTION)
     recipe = replace(recipe, alignment=arguments.alignment)
     if not recipe.fine_tunes:

@@ -1,12 +1,16 @@
 """Flags from dataclasses, the same for every verb."""
 
+import inspect
+import io
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from danlu.cli.complaints import complaint, refuse_twice
 from danlu.cli.flags import plain_flags
+from danlu.cli.help_text import Group, plain_help, read_groups
 from danlu.common.errors import DanluError
 from danlu.common.files import read_json, write_json
 from danlu.common.strict import to_mapping
@@ -14,28 +18,69 @@ from danlu.common.strict import to_mapping
 T = TypeVar("T")
 
 
-def parse(kind: type[T], words: list[str], verb: str, default: T | None = None, description: str | None = None) -> T:
-    """Read a verb's words into the dataclass `kind`; `--help` and a wrong flag end the program as tyro does.
+def parse(
+    kind: type[T],
+    words: list[str],
+    verb: str,
+    default: T | None = None,
+    description: str | None = None,
+    short: Mapping[str, str] | None = None,
+) -> T:
+    """Read a verb's words into the dataclass `kind`; `--help` prints it and ends the program.
 
     Args:
         default: where values come from that no flag gives, in place of the dataclass's own.
         description: the help's first lines; by default the dataclass's docstring.
+        short: other spellings of flags, and what each stands for.
+
+    Raises:
+        DanluError: a flag that there is not (with the nearest), a value that it does not take, something missing.
     """
+    refuse_twice(words)
     quick = plain_flags(kind, words) if default is None else None
     if quick is not None:
         return quick
     import tyro
 
     given = {} if default is None else {"default": default}
-    parsed: T = tyro.cli(
-        kind,
-        args=words,
-        prog=f"danlu {verb}",
-        description=description,
-        config=(tyro.conf.FlagCreatePairsOff,),
-        **given,
-    )
-    return parsed
+
+    def read(these: list[str]) -> T:
+        parsed: T = tyro.cli(kind, args=these, prog=f"danlu {verb}", config=(tyro.conf.FlagCreatePairsOff,), **given)
+        return parsed
+
+    def groups() -> list[Group]:
+        paper = _paper()
+        with redirect_stdout(paper), suppress(SystemExit):
+            read(["--help"])
+        return read_groups(_text(paper))
+
+    if "-h" in words or "--help" in words:
+        print(plain_help(verb, description or inspect.cleandoc(kind.__doc__ or ""), groups()), end="")
+        raise SystemExit(0)
+    paper = _paper()
+    try:
+        with redirect_stdout(paper), redirect_stderr(paper):
+            return read([_spelled_out(word, short or {}) for word in words])
+    except SystemExit as end:
+        if end.code != 2:
+            print(_text(paper), end="")  # such as the completions for a shell
+            raise
+    raise complaint(verb, words, _text(paper), groups(), short or {})
+
+
+def _paper() -> io.TextIOWrapper:
+    """Something to draw on that knows UTF-8: tyro draws its boxes with spaces where the encoding has no better."""
+    return io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+
+
+def _text(paper: io.TextIOWrapper) -> str:
+    paper.seek(0)
+    return paper.read()
+
+
+def _spelled_out(word: str, short: Mapping[str, str]) -> str:
+    flag, equals, value = word.partition("=")
+    return short.get(flag, flag) + equals + value
 
 
 def new_folder(out: Path) -> Path:

@@ -4,7 +4,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from danlu.cli.complaints import check_words
 from danlu.cli.json_flag import day, json_words, print_json
 from danlu.cli.parse import parse
 from danlu.common.errors import DanluError
@@ -91,7 +90,6 @@ class Arguments:
 def main(words: list[str]) -> None:
     """Run the verb."""
     words = _optional_values(words)
-    check_words(Arguments, words)
     arguments = parse(Arguments, words, "plan")
     if arguments.table:
         _table(arguments)

@@ -57,7 +57,7 @@ def main(words: list[str]) -> None:
         )
     base, name = _base(words[0]) if words and not words[0].startswith("-") else (Recipe(), None)
     flags = words[1:] if name else words
-    arguments = parse(Arguments, [_spelled_out(word) for word in flags], "run", Arguments(base), _DESCRIPTION)
+    arguments = parse(Arguments, flags, "run", Arguments(base), _DESCRIPTION, _SHORT)
     recipe = resolve(arguments.recipe, name or _name_of(arguments.recipe.corpus.data))
     folder = RunFolder(Path(recipe.out or f"runs/{recipe.name}"))
     run(road_of(recipe), recipe, folder, shlex.join(["danlu", "run", *words]), Progress(), force=arguments.force)
@@ -73,11 +73,6 @@ def _base(word: str) -> tuple[Recipe, str]:
         recipe = read_recipe(path / "recipe.toml")
         return replace(recipe, out=str(path)), path.name
     return read_recipe(path), path.stem
-
-
-def _spelled_out(word: str) -> str:
-    flag, equals, value = word.partition("=")
-    return _SHORT.get(flag, flag) + equals + value
 
 
 def _name_of(data: tuple[str, ...]) -> str:
