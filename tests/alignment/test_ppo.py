@@ -297,6 +297,16 @@ def test_the_average_follows_the_policy() -> None:
     assert not learner(replace(CONFIG, ema=0.0)).average
 
 
+def test_the_start_has_its_share_in_what_comes_out(tmp_path) -> None:
+    short = replace(CONFIG, episodes=16, checkpoint_seconds=1e9)
+    learned, reached = run(tmp_path / "none", short)
+    blended, result = run(tmp_path / "share", replace(short, initial_share=0.25))
+    begun = state()
+    for name, tensor in blended.items():
+        torch.testing.assert_close(tensor, 0.75 * learned[name] + 0.25 * begun[name], atol=1e-6, rtol=1e-5)
+    assert (result.kl, result.score) == pytest.approx((reached.kl, reached.score))
+
+
 # Runs
 
 

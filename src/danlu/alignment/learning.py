@@ -115,8 +115,8 @@ def learn(
         left_padding: see `Setting`.
 
     Returns:
-        The policy's weights (averaged ones where config.ema says so) under its own names, whole on every process, and
-        what was reached.
+        The policy's weights (averaged over steps where config.ema says so, and with those at the start where
+        config.initial_share does) under its own names, whole on every process, and what was reached while learning.
 
     Raises:
         DanluError: a batch that the processes cannot share equally, no queries, PAD equal to an end token, a damaged
@@ -183,6 +183,11 @@ def learn(
         write_json(out / "result.json", to_mapping(result))
     weights = learner.average or dict(policy.named_parameters())
     whole = {name: _whole(tensor.detach()) for name, tensor in weights.items()}
+    if config.initial_share:
+        whole = {
+            name: torch.lerp(tensor, begin.policy.state[name].to(tensor), config.initial_share)
+            for name, tensor in whole.items()
+        }
     engine.world.barrier()
     return whole, result
 

@@ -57,6 +57,10 @@ class RewardLearningConfig:
     ema: float = 0.992
     """Decay a step of the averaged weights, which are what is evaluated and saved (I); 0: none. In its first steps the
     average follows faster, min(ema, (1 + step) / (10 + step)), so that it soon forgets where it began."""
+    initial_share: float = 0.0
+    """Share, in the weights that come out, of those that the run began with. Averaging the two keeps much of what the
+    start knew and nearly all of the reward (WiSE-FT, Wortsman et al. 2022, arXiv 2109.01903; for learning from rewards
+    WARP, Rame et al. 2024, arXiv 2406.16768, "towards initialization"); 0: none (I)."""
     missing_eos_score: float | None = -1.0
     """Replaces the score of a response without end token (N+); None keeps the score."""
     seed: int = 0
@@ -90,8 +94,10 @@ class RewardLearningConfig:
                 raise DanluError(f"{name} is {value:g}.", "Give a number above 0.")
         if self.beta < 0.0:
             raise DanluError(f"beta is {self.beta:g}.", "Give 0 or more.")
-        if not 0.0 <= self.ema < 1.0:
-            raise DanluError(f"ema is {self.ema:g}.", "Give a number from 0 to below 1.")
+        for name in ("ema", "initial_share"):
+            value = getattr(self, name)
+            if not 0.0 <= value < 1.0:
+                raise DanluError(f"{name} is {value:g}.", "Give a number from 0 to below 1.")
 
     @property
     def iterations(self) -> int:
