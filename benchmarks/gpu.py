@@ -5,8 +5,10 @@
 Runs from a checkout without installation (it puts src/ on the path) with torch 2.11 or newer, numpy, scipy, tokenizers,
 safetensors and rich alone. Training: 124M and 1B parameters, blocks compiled and eager, tokens/s, share of the measured
 bf16 matrix-product peak (model FLOPs, attention counted as the whole square), most memory held. Generation: tokens/s
-against the floor of reading every weight once a step. Agreement: loss and gradient of a small model, fp32 against bf16,
-and the accelerator against the CPU.
+against the floor of reading every weight once a step. Alignment: PPO's episodes/s with four models of that size, where
+an iteration's time goes, sampling against the same floor and learning against the peak; the reward model's tokens/s.
+Agreement: loss and gradient of a small model, fp32 against bf16, and the accelerator against the CPU; and PPO's ratio,
+which is 1 at the first update of a batch.
 """
 
 import argparse
@@ -24,15 +26,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
 import torch
 
+from danlu.alignment.reward import rank_batch, reward_loss
+from danlu.alignment.texts import RankedTexts
+from danlu.feedback.records import prompt_of
 from danlu.hardware.memory import measured_peak_memory, reset_peak_memory
 from danlu.hardware.peak import measured_peak
 from danlu.model.config import ModelConfig
+from danlu.model.score import ScoreModel
 from danlu.model.transformer import Transformer
+from danlu.tokens.chat import Text
 from danlu.training.distributed import World
 from danlu.training.loop import train_steps
 from danlu.training.optimizer import Optimizer
 from danlu.training.pretrain import TokenBatch, next_token_loss
 from danlu.training.schedule import Schedule
+from ppo_speed import Work, danlu_speed  # beside this file
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,13 @@ def synchronize(device: torch.device) -> None:
     """Wait for the device."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
+
+
+def release(device: torch.device) -> None:
+    """Give back what the last case held."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def timed(device: torch.device, call: Callable[[], object]) -> float:
@@ -156,9 +171,7 @@ def generation(case: Case, device: torch.device, prompts: int, new_tokens: int, 
     run()
     made: list[int] = []
     seconds = timed(device, lambda: made.append(run()))
-    weights = 2 * case.model.num_parameters("matmul")
-    cache = prompts * case.model.kv_cache_bytes(64 + new_tokens // 2)
-    floor = (weights + cache) * new_tokens / read
+    floor = floor_seconds(case.model, prompts, 64, new_tokens, read)
     return {
         "case": case.name,
         "prompts": prompts,
@@ -166,6 +179,80 @@ def generation(case: Case, device: torch.device, prompts: int, new_tokens: int, 
         "seconds": seconds,
         "floor_seconds": floor,
         "fraction_of_floor": floor / seconds,
+    }
+
+
+def floor_seconds(config: ModelConfig, rows: int, prompt: int, new_tokens: int, read: float) -> float:
+    """Least time to draw so many tokens for each row: bf16 weights once a step, and the cache at its mean length."""
+    weights = 2 * config.num_parameters("matmul")
+    return (weights + rows * config.kv_cache_bytes(prompt + new_tokens // 2)) * new_tokens / read
+
+
+def ppo(case: Case, device: torch.device, work: Work, iterations: int, read: float) -> dict[str, Any]:
+    """Speed of PPO's iterations; policy and value network learn, reference and reward model judge."""
+    reset_peak_memory(device)
+    found = danlu_speed(iterations, work, str(device))
+    length = work.prompt + work.response
+    learning = 2 * case.model.flops_per_token(length) * work.episodes * length
+    seconds = found["seconds"]
+    return {
+        "case": case.name,
+        "episodes": work.episodes,
+        "prompt_tokens": work.prompt,
+        "response_tokens": work.response,
+        "episodes_per_second": found["episodes_per_second"],
+        "seconds": seconds,
+        "sampling_of_floor": floor_seconds(case.model, work.episodes, work.prompt, work.response, read)
+        / seconds["sample"],
+        "learning_of_peak": learning / seconds["learn"] / measured_peak(device, torch.bfloat16),
+        "memory_bytes": measured_peak_memory(device),
+        "approxkl": found["approxkl"],
+    }
+
+
+def reward_model(
+    case: Case, device: torch.device, prompts: int, prompt: int, response: int, steps: int
+) -> dict[str, Any]:
+    """Speed of the reward model's steps: 4 completions a prompt, which is read once."""
+    reset_peak_memory(device)
+    draw = torch.Generator().manual_seed(0)
+
+    def words(count: int) -> tuple[int, ...]:
+        return tuple(torch.randint(3, case.model.vocab_size, (count,), generator=draw).tolist())
+
+    rankings = []
+    for _ in range(prompts):
+        asked = words(prompt)
+        texts = tuple(Text((*asked, *words(response)), prompt) for _ in range(4))
+        rankings.append(RankedTexts(texts, (0, 1, 2, 3), (response,) * 4, prompt_of("?")))
+    model = ScoreModel(case.model, torch.bfloat16)
+    language = Transformer(case.model)
+    language.initialize(draw)
+    model.initialize_from(language.state_dict(), draw)
+    model.to(device)
+    optimizer = Optimizer(model, 1e-3, 1e-4, 0.0, torch.bfloat16)
+    data = [rank_batch(rankings, 0, device, None, share_prompts=True)]
+    loop = train_steps(
+        model,
+        optimizer,
+        Schedule(10**6, 1, 0),
+        reward_loss,
+        lambda _: data,
+        World(),
+        first_step=0,
+        clip=1.0,
+        nonfinite="stop",
+    )
+    next(loop)
+    seconds = statistics.median(timed(device, lambda: next(loop)) for _ in range(steps))
+    tokens = prompts * (prompt + 4 * response)
+    rate = case.model.flops_per_token(prompt + response) * tokens / seconds
+    return {
+        "case": case.name,
+        "prompts": prompts,
+        "tokens_per_second": tokens / seconds,
+        "fraction_of_peak": rate / measured_peak(device, torch.bfloat16),
+        "memory_bytes": measured_peak_memory(device),
     }
 
 
@@ -219,6 +306,8 @@ def main() -> None:
         "agreement": agreement(device),
         "training": [],
         "generation": [],
+        "ppo": [],
+        "reward_model": [],
     }
     print(
         f"{figures['device']}, torch {torch.__version__}: bf16 {peak / 1e12:.3g} TFLOP/s, reads {read / 1e9:.4g} GB/s"
@@ -236,9 +325,7 @@ def main() -> None:
                 f"{row['first_step_seconds']:10.1f} s{row['optimizer_share']:11.0%}",
                 flush=True,
             )
-            gc.collect()
-            if device.type == "cuda":
-                torch.cuda.empty_cache()
+            release(device)
     print(f"{'generation':10}{'prompts':>9}{'tokens/s':>12}{'of floor':>9}")
     for case in cases:
         for prompts in (1, 64):
@@ -247,6 +334,31 @@ def main() -> None:
             print(
                 f"{case.name:10}{prompts:9}{row['tokens_per_second']:12,.0f}{row['fraction_of_floor']:9.2f}", flush=True
             )
+            release(device)
+    case = cases[0]
+    shape = case.model
+    sizes = (shape.vocab_size, shape.hidden_size, shape.intermediate_size, shape.num_hidden_layers)
+    heads = shape.num_attention_heads
+    work = Work(*sizes, heads, *((16, 16, 16) if arguments.quick else (256, 128, 128)))
+    row = ppo(case, device, work, 3, read)
+    figures["ppo"].append(row)
+    print(
+        f"PPO, 4 models of {case.name}, {work.episodes} episodes an iteration, {work.prompt} + {work.response} tokens: "
+        f"{row['episodes_per_second']:.1f} episodes/s, {row['memory_bytes'] / 2**30:.1f} G; sampling at "
+        f"{row['sampling_of_floor']:.2f} of its floor, learning at {row['learning_of_peak']:.2f} of the peak; "
+        f"approximate KL before learning {row['approxkl']:.1e}"
+    )
+    total = sum(row["seconds"].values())
+    for part, seconds in sorted(row["seconds"].items(), key=lambda item: -item[1]):
+        print(f"  {part:<24}{seconds:8.3f} s an iteration {seconds / total:5.0%}")
+    release(device)
+    row = reward_model(case, device, *((4, 16, 16) if arguments.quick else (32, 128, 128)), 3 if arguments.quick else 8)
+    figures["reward_model"].append(row)
+    print(
+        f"reward model of {case.name}: {row['tokens_per_second']:,.0f} tokens/s, {row['fraction_of_peak']:.2f} of the "
+        f"peak, {row['memory_bytes'] / 2**30:.1f} G",
+        flush=True,
+    )
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2))
 

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,26 @@ WIDTH, LAYERS, INNER, HEADS = 256, 4, 384, 4
 END, PAD = 2, 1
 
 
-def danlu_speed(iterations: int) -> dict[str, Any]:
-    """Episodes a second without the first iteration, and where the time went (seconds an iteration)."""
+@dataclass(frozen=True)
+class Work:
+    """What PPO is to do: shape of the four models, episodes of an iteration and their lengths (tokens)."""
+
+    vocabulary: int = VOCABULARY
+    width: int = WIDTH
+    inner: int = INNER
+    layers: int = LAYERS
+    heads: int = HEADS
+    episodes: int = EPISODES
+    prompt: int = PROMPT_TOKENS
+    response: int = RESPONSE_TOKENS
+
+
+def danlu_speed(iterations: int, work_of: Work = Work(), device: str = "cpu") -> dict[str, Any]:
+    """Episodes a second without the first iteration, and where the time went (seconds an iteration).
+
+    Also the largest `approxkl`: with one minibatch an iteration the ratio is 1 at its one update, and this is 0 where
+    scoring before learning and in learning agree to the last bit.
+    """
     import torch
 
     from danlu.alignment.learning import Begin, Weights, learn
@@ -40,39 +59,47 @@ def danlu_speed(iterations: int) -> dict[str, Any]:
     from danlu.model.score import ScoreModel
     from danlu.model.transformer import Transformer
 
-    shape = ModelConfig(VOCABULARY, WIDTH, INNER, LAYERS, HEADS, HEADS, WIDTH // HEADS, 128)
+    w = work_of
+    length, heads = w.prompt + w.response, w.heads
+    shape = ModelConfig(w.vocabulary, w.width, w.inner, w.layers, heads, heads, w.width // heads, max(128, length))
+    place = torch.device(device)
     generator = torch.Generator().manual_seed(0)
     policy = Transformer(shape)
     policy.initialize(generator)
     config = PPOConfig(
-        episodes=EPISODES * iterations,
-        batch_size=EPISODES,
-        minibatch_size=EPISODES,
-        max_new_tokens=RESPONSE_TOKENS,
-        device="cpu",
+        episodes=w.episodes * iterations,
+        batch_size=w.episodes,
+        minibatch_size=w.episodes,
+        max_new_tokens=w.response,
+        device=device,
         checkpoint_seconds=1e9,
     )
     from danlu.hardware.device import compute_dtype
 
-    judge = ScoreModel(shape, compute_dtype(torch.device("cpu")))
+    judge = ScoreModel(shape, compute_dtype(place))
     judge.initialize_from(policy.state_dict(), generator)
-    prompts = torch.randint(3, VOCABULARY, (EPISODES * 4, PROMPT_TOKENS), generator=generator).tolist()
+    judge.to(place)
+    prompts = torch.randint(3, w.vocabulary, (w.episodes * 4, w.prompt), generator=generator).tolist()
     queries = [Query(prompt_of(str(i)), tuple(tokens)) for i, tokens in enumerate(prompts)]
 
     @torch.no_grad()
     def reward(queries: Any, responses: Any) -> torch.Tensor:
         rows = [[*query.tokens, *response] for query, response in zip(queries, responses, strict=True)]
         width = max(map(len, rows))
-        tokens = torch.tensor([row + [PAD] * (width - len(row)) for row in rows])
-        return judge.scores_at(tokens, torch.tensor([len(row) - 1 for row in rows]))
+        tokens = torch.tensor([row + [PAD] * (width - len(row)) for row in rows], device=place)
+        return judge.scores_at(tokens, torch.tensor([len(row) - 1 for row in rows], device=place))
 
     times: list[float] = []
     work: list[float] = []
     parts: list[dict[str, float]] = []
+    approximate: list[float] = []
     after = PPO.after_step
 
     def noted(self: PPO, result: Any) -> dict[str, float]:
         found = after(self, result)
+        if place.type != "cpu":
+            torch.accelerator.synchronize(place)
+        approximate.append(found["policy/approxkl_avg"])
         times.append(time.perf_counter())
         work.append(time.process_time())
         parts.append(dict(self.seconds))
@@ -90,9 +117,10 @@ def danlu_speed(iterations: int) -> dict[str, Any]:
     table = {name: sum(part.get(name, 0.0) for part in parts[1:]) / count for name in parts[-1]}
     table["optimizer and the rest"] = seconds - sum(table.values())
     return {
-        "episodes_per_second": EPISODES / seconds,
-        "per_processor_second": EPISODES * count / (work[-1] - work[0]),
+        "episodes_per_second": w.episodes / seconds,
+        "per_processor_second": w.episodes * count / (work[-1] - work[0]),
         "seconds": table,
+        "approxkl": max(approximate),
     }
 
 
