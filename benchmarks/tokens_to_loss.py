@@ -4,10 +4,11 @@
 
 One model (Qwen3's layout, 0.9M parameters with its table at width 128), real text (the running interpreter's standard
 library, and every text file in --text). The baseline is AdamW with warm-up and a cosine to a tenth; its learning rate
-and batch are chosen from a grid by their loss on half the tokens, and danlu's from a grid of the same number of
-trials, at the same length. Then, for three seeds: the baseline is trained for all its tokens, and danlu's recipe for
-growing shares of them, each share a whole run with its own cooldown. The ratio is the share at which danlu's mean
-loss meets the baseline's mean loss, interpolated in logs between the shares around it."""
+and batch are chosen by their loss on half the tokens, and danlu's by theirs on a quarter: each from a grid of nine and
+from its best on, until no neighbour (half or twice the rate or the batch) is better. Then, for three seeds: the
+baseline is trained for all its tokens, and danlu's recipe for growing shares of them, each share a whole run with its
+own cooldown. The ratio is the share at which danlu's mean loss meets the baseline's mean loss, interpolated in logs
+between the shares around it."""
 
 import argparse
 import itertools
@@ -116,11 +117,18 @@ class Bench:
 
 
 def tune(run: Callable[[Setting, int, int], float], grid: list[Setting], tokens: int, name: str) -> Setting:
-    """The setting with the lowest loss at a length."""
-    losses = {setting: run(setting, tokens, 0) for setting in grid}
-    for setting, loss in losses.items():
-        print(f"  {name}: lr {setting.lr:g}, {setting.batch_tokens} tokens a step: {loss:.4f}", flush=True)
-    return min(losses, key=lambda setting: losses[setting])
+    """The setting with the lowest loss at a length: of the grid, and from there on while a neighbour is better."""
+    losses: dict[Setting, float] = {}
+    while trials := [setting for setting in grid if setting not in losses]:
+        for setting in trials:
+            losses[setting] = run(setting, tokens, 0)
+            where = f"lr {setting.lr:g}, {setting.batch_tokens} tokens a step"
+            print(f"  {name}: {where}: {losses[setting]:.4f}", flush=True)
+        best = min(losses, key=lambda setting: losses[setting])
+        rates = [Setting(lr, best.batch_tokens) for lr in (best.lr / 2, best.lr * 2)]
+        batches = [Setting(best.lr, b) for b in (best.batch_tokens // 2, best.batch_tokens * 2) if b >= CONTEXT]
+        grid = rates + batches
+    return best
 
 
 def crossing(shares: list[float], losses: list[float], goal: float) -> float:
