@@ -125,12 +125,15 @@ import sys
 from pathlib import Path
 from danlu.common.progress import Progress
 from danlu.model.family import shape
+from danlu.tokens.tokenizer import train_tokenizer
 from danlu.training.config import TrainingConfig
 from danlu.training.pretrain import pretrain
+from danlu.training.samples import Sampler
 config = TrainingConfig(context=16, batch_tokens=256 + 16, micro_batch_tokens=64, precision="fp32", device="cpu",
-                        checkpoint_seconds=0.0)
-pretrain(shape(32, 64, 16), Path(sys.argv[1]), (256 + 16) * 12, config, Path(sys.argv[2]), Progress(False),
-         evaluate=lambda model: (0.0, 0.0))
+                        checkpoint_seconds=0.0, evaluations=3)
+sampler = Sampler(train_tokenizer(["one two three"] * 4, 260), ["one", "two"], 16, 0)
+pretrain(shape(32, 320, 16), Path(sys.argv[1]), (256 + 16) * 12, config, Path(sys.argv[2]), Progress(False),
+         evaluate=lambda model: (0.0, 0.0), sample=sampler)
 """
 
 
@@ -157,6 +160,11 @@ def test_two_processes_give_the_single_losses_and_a_run_moves_between_them(token
     one, two = losses_only(tmp_path / "on-1"), losses_only(tmp_path / "on-2")
     assert len(one) == 12
     assert one == pytest.approx(two, abs=1e-5)
+    assert (
+        sampled(tmp_path / "on-2")
+        == sampled(tmp_path / "on-1")
+        == [(4, "one"), (4, "two"), (8, "one"), (8, "two"), (12, "one"), (12, "two")]
+    )
     for first, second in ((1, 2), (2, 1)):
         moved = tmp_path / f"moved-{first}-{second}"
         shutil.copytree(tmp_path / f"on-{first}", moved)
@@ -164,6 +172,12 @@ def test_two_processes_give_the_single_losses_and_a_run_moves_between_them(token
         shutil.rmtree(newest)  # the step before the last is the newest left
         run_processes(second, tokens, moved)
         assert losses_only(moved) == pytest.approx(one, abs=1e-5)
+        assert sampled(moved) == sampled(tmp_path / "on-1")
+
+
+def sampled(folder: Path) -> list[tuple[int, str]]:
+    lines = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+    return [(line["step"], line["prompt"]) for line in lines]
 
 
 def losses_only(folder: Path) -> list[float]:

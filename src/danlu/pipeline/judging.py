@@ -1,6 +1,9 @@
 """Judging a trained model: the loss on held-out tokens or on anybody's text, and samples of what it writes."""
 
+import random
+import re
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 _LONGEST_WINDOW = 2048
 _OPENINGS = 4
 _OPENING_TOKENS = 12
+_LOOKED_AT = 16
+"""Documents for each opening that is chosen, among which sources and scripts are looked for."""
+_HAN = re.compile(r"[\u3400-\u9fff]")
 
 
 def evaluate_heldout(folder: Path, tokens: Path, device: str, precision: "Precision") -> "Evaluation":
@@ -91,16 +97,19 @@ def make_samples(
     ]
 
 
-def openings(heldout: Any, tokenizer: Any) -> Sequence[str]:
-    """The first words of a few held-out documents, evenly spread."""
+def openings(heldout: Any, tokenizer: Any, count: int = _OPENINGS) -> Sequence[str]:
+    """The first words of a few held-out documents, the same each time: of each source and script in turn."""
     spans = heldout.documents
-    chosen = [spans[number * len(spans) // _OPENINGS] for number in range(min(_OPENINGS, len(spans)))]
-    texts = []
-    for span in chosen:
-        count = min(_OPENING_TOKENS, span.tokens // 2)
-        text = tokenizer.decode(heldout.slice(span.offset, span.offset + count).tolist())
-        texts.append(text.removesuffix("\N{REPLACEMENT CHARACTER}"))  # a character cut in two by the last token
-    return texts
+    kinds: dict[tuple[str, bool], list[str]] = {}
+    for span in random.Random(0).sample(spans, min(len(spans), count * _LOOKED_AT)):
+        length = min(_OPENING_TOKENS, span.tokens // 2)
+        text = tokenizer.decode(heldout.slice(span.offset, span.offset + length).tolist())
+        text = text.removesuffix("\N{REPLACEMENT CHARACTER}")  # a character cut in two by the last token
+        kind = kinds.setdefault((span.source, _HAN.search(text) is not None), [])
+        if text not in kind:
+            kind.append(text)
+    in_turn = (text for row in zip_longest(*(kinds[kind] for kind in sorted(kinds))) for text in row)
+    return [text for text in in_turn if text is not None][:count]
 
 
 def load_transformer(folder: Path, device: str, precision: "Precision") -> "Transformer":

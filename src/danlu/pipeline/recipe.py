@@ -135,11 +135,12 @@ def write_recipe(recipe: Recipe, path: Path) -> None:
     write_atomic(path, dump_toml(to_mapping(replace(recipe, out=None)), header))
 
 
-_INDIFFERENT = ("checkpoint_seconds", "keep_checkpoints", "executor", "workers")
+_INDIFFERENT = ("checkpoint_seconds", "keep_checkpoints", "samples", "executor", "workers")
 
 
 def deciding(settings: TrainingConfig | LadderConfig) -> dict[str, Any]:
-    """The settings that decide what comes out, without those that only say when it is saved and where it is made."""
+    """The settings that decide what comes out, without those that only say when it is saved or shown and where it is
+    made."""
     everything: dict[str, Any] = to_mapping(settings)
     return {key: value for key, value in everything.items() if key not in _INDIFFERENT}
 

@@ -15,6 +15,7 @@ from danlu.training.config import TrainingConfig
 if TYPE_CHECKING:
     from danlu.scaling.points import Point
     from danlu.training.pretrain import PretrainResult
+    from danlu.training.samples import Sampler
 
 
 def train_ladder(
@@ -75,11 +76,27 @@ def train_target(
     from danlu.training.distributed import join_world
     from danlu.training.pretrain import pretrain
 
-    evaluate = heldout_evaluator(tokens, config.context)
-    model, result = pretrain(model_config, tokens, horizon_tokens, config, out, report, evaluate=evaluate)
+    evaluate, sample = heldout_evaluator(tokens, config.context), _sampler(tokens, config)
+    model, result = pretrain(
+        model_config, tokens, horizon_tokens, config, out, report, evaluate=evaluate, sample=sample
+    )
     # Every process takes part in gathering the shares; one writes.
     whole = StateDictOptions(full_state_dict=True, cpu_offload=True)
     weights: dict[str, Any] = get_model_state_dict(model, options=whole)
     if join_world(torch.device("cpu")).is_main:
         save_pretrained(model_config, weights, tokens / "tokenizer", out / "model", torch.float32)
     return result
+
+
+def _sampler(tokens: Path, config: TrainingConfig) -> "Sampler | None":
+    """What the target writes as it trains: how it goes on from the openings of held-out documents."""
+    from danlu.pipeline.judging import openings
+    from danlu.tokens.dataset import TokenDataset
+    from danlu.tokens.tokenizer import load_tokenizer
+    from danlu.training.samples import Sampler
+
+    if config.samples == 0:
+        return None
+    tokenizer = load_tokenizer(tokens / "tokenizer")
+    prompts = openings(TokenDataset(tokens / "heldout"), tokenizer, config.samples)
+    return Sampler(tokenizer, prompts, config.context, config.seed)

@@ -42,3 +42,5 @@ class TrainingConfig:
     """Newest checkpoints that are kept."""
     evaluations: int = 8
     """Held-out evaluations on the way, evenly spread; the last is at the end."""
+    samples: int = 4
+    """Openings of held-out documents that the target goes on from at each evaluation (samples.jsonl); 0: none."""

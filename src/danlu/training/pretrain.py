@@ -1,6 +1,6 @@
 """Pretraining a language model on packed tokens: one run of one length, resumable at any moment."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from danlu.tokens.dataset import TokenDataset
 from danlu.tokens.loader import Loader
 from danlu.training.config import TrainingConfig
 from danlu.training.dials import Hyperparameters, hyperparameters
+from danlu.training.distributed import World
 from danlu.training.loop import Loss
 from danlu.training.optimizer import Optimizer
 from danlu.training.run import Engine, Run, evenly, run_training
@@ -26,6 +27,8 @@ _ACCELERATOR_MICRO_BATCH = 65536
 
 Evaluate = Callable[[Transformer], tuple[float, float]]
 """From a model to its held-out loss and the loss's standard error (nats a token)."""
+Sample = Callable[[Transformer, World], Iterable[tuple[str, str]]]
+"""From a model to some prompts with their continuations (`samples.Sampler`)."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ def pretrain(
     report: Progress,
     *,
     evaluate: Evaluate | None = None,
+    sample: Sample | None = None,
     start: Path | None = None,
     pins: Sequence[int] = (),
     unique_tokens: int | None = None,
@@ -96,6 +100,7 @@ def pretrain(
         horizon_tokens: length of the run, rounded to whole steps.
         out: gets metrics.jsonl, timing.jsonl, checkpoints/ and result.json. The caller saves the model.
         evaluate: measures the held-out loss now and then and at the end.
+        sample: writes something after each of these evaluations, for samples.jsonl.
         start: a checkpoint of a longer run of the same shape to begin from, instead of step 0.
         pins: steps whose checkpoints are kept, for runs that branch off.
         unique_tokens: train on a random choice of only so many distinct tokens; None: on all.
@@ -133,6 +138,7 @@ def pretrain(
         flops_per_token=flops_per_token,
         evaluate=measure if evaluate else None,
         evaluation_steps=evenly(config.evaluations, schedule.steps) if evaluate else frozenset(),
+        sample=sample,
     )
     went = run_training(run, engine, config, out, report, start=start, pins=pins)
     timed_tokens = (schedule.steps - (int(start.name.removeprefix("step-")) if start else 0)) * hyper.batch_tokens

@@ -129,6 +129,8 @@ class Run(Generic[M, Batch]):
     """Measures the model on held-out data; not called where there is none of it."""
     evaluation_steps: frozenset[int] = frozenset()
     """Steps after which it is called; after the last one it is always."""
+    sample: Callable[[M, World], Iterable[tuple[str, str]]] | None = None
+    """What the model writes after an evaluation: some prompts with their continuations, for samples.jsonl."""
     best_by: tuple[str, Literal["min", "max"]] | None = None
     """The evaluated quantity that chooses the checkpoint whose weights the model ends with; None: the last one."""
     companion: Companion | None = None
@@ -171,7 +173,7 @@ def run_training(
     """Train until the schedule ends. Called again after an interruption, it continues.
 
     Args:
-        out: gets metrics.jsonl, timing.jsonl and checkpoints/.
+        out: gets metrics.jsonl, timing.jsonl and checkpoints/; samples.jsonl where there is something to sample.
         start: a checkpoint of another run of the same shape to begin from, instead of step 0.
         pins: steps whose checkpoints are kept, for runs that branch off.
 
@@ -202,13 +204,18 @@ def run_training(
         outcome.peak_flops = measured_peak(device, engine.dtype) * world.size
     place = out if world.is_main else out / f"process-{world.rank}"
     metrics, timing = Journal(place / "metrics.jsonl", step), Journal(place / "timing.jsonl", step)
+    samples = Journal(out / "samples.jsonl", step) if run.sample and world.is_main else None
     best = _Best(run.best_by, place / "metrics.jsonl", checkpoints)
 
     def evaluate() -> None:
         assert run.evaluate
         outcome.evaluation = run.evaluate(model)
-        metrics.write({"step": step, "tokens": run.tokens_after(step), **outcome.evaluation})
+        line = {"step": step, "tokens": run.tokens_after(step), **outcome.evaluation}
+        metrics.write(line)
         best.note(step, outcome.evaluation)
+        for prompt, text in run.sample(model, world) if run.sample else ():
+            assert samples
+            samples.write({**line, "prompt": prompt, "text": text})
 
     first_step, seconds_before = step, outcome.seconds
     if done and run.evaluate and step in run.evaluation_steps and step < schedule.steps:
@@ -268,6 +275,8 @@ def run_training(
         evaluate()
     metrics.close()
     timing.close()
+    if samples:
+        samples.close()
     if run.best_by and best.step is not None:
         outcome.best_step = best.step
         if best.step != step:
