@@ -50,6 +50,15 @@ def test_metrics_are_read_from_where_one_was(run: Path, browser: httpx.Client) -
         assert browser.get("/api/runs/group/mine/metrics", params={"after": after}).status_code == 400
 
 
+def test_samples_are_read_like_metrics(run: Path, browser: httpx.Client) -> None:
+    (run / "pretrain" / "samples.jsonl").write_text('{"step": 1, "prompt": "a", "text": "b"}\n{"st')
+    shown = browser.get("/api/runs/group/mine").json()
+    assert (shown["samples"], shown["metrics"]) == (["pretrain/samples.jsonl"], ["pretrain/metrics.jsonl"])
+    found = browser.get("/api/runs/group/mine/metrics", params={"file": "pretrain/samples.jsonl"}).json()
+    assert found["lines"] == [{"step": 1, "prompt": "a", "text": "b"}]
+    (run / "pretrain" / "samples.jsonl").unlink()
+
+
 def test_a_damaged_run_is_shown_as_far_as_it_can_be_read(run: Path, served: Served, browser: httpx.Client) -> None:
     broken = run.parent / "broken"
     (broken / "pretrain").mkdir(parents=True)

@@ -42,7 +42,7 @@ def _list(call: Call) -> list[dict[str, Any]]:
 
 
 def _detail(call: Call) -> dict[str, Any]:
-    """All small files of a run: stages, forecast, verdict, results; and which metrics there are."""
+    """All small files of a run: stages, forecast, verdict, results; and which metrics and samples there are."""
     root, folder = _root(call), _run(call)
     whole = {name: _json(folder / f"{name}.json") for name in ("manifest", "forecast", "verdict")}
     whole = {name: value if isinstance(value, dict) else None for name, value in whole.items()}
@@ -63,6 +63,7 @@ def _detail(call: Call) -> dict[str, Any]:
         "command": _command(whole["manifest"]),
         "results": results,
         "metrics": sorted(path.relative_to(folder).as_posix() for path in _metric_files(folder)),
+        "samples": sorted(path.relative_to(folder).as_posix() for path in _sample_files(folder)),
         "unreadable": unreadable,
     }
 
@@ -78,10 +79,11 @@ def _report(call: Call) -> Response:
 
 
 def _metrics(call: Call) -> dict[str, Any]:
-    """?file=pretrain/metrics.jsonl&after=BYTES: lines behind a place in the file, and the place to go on from."""
+    """?file=pretrain/metrics.jsonl&after=BYTES: lines of metrics or samples behind a place in the file, and the place to go on from."""
     folder = _run(call)
     wanted = call.query.get("file", "pretrain/metrics.jsonl")
-    path = next((each for each in _metric_files(folder) if each.relative_to(folder).as_posix() == wanted), None)
+    files = (*_metric_files(folder), *_sample_files(folder))
+    path = next((each for each in files if each.relative_to(folder).as_posix() == wanted), None)
     if path is None:
         raise DanluError(f"the run has no {wanted[:200]!r}.", "GET /api/runs/NAME lists its metrics.")
     return tail(path, call.number("after", 0, most=2**53))
@@ -197,6 +199,11 @@ def _head(root: Path, folder: Path) -> dict[str, Any]:
 
 def _metric_files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*.jsonl") if path.name in ("metrics.jsonl", "timing.jsonl", "points.jsonl")]
+
+
+def _sample_files(folder: Path) -> list[Path]:
+    """What the model wrote as it was trained, a line a prompt and moment."""
+    return [*folder.glob("samples.jsonl"), *folder.glob("*/samples.jsonl")]
 
 
 def _sizes(folder: Path) -> dict[str, tuple[int, int]]:

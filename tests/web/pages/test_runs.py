@@ -21,6 +21,13 @@ def about(value: float) -> dict[str, float]:
     return {"value": value, "low": value - 0.1, "high": value + 0.1, "count": 40}
 
 
+def sample_lines(step: int) -> str:
+    """What was written at one moment of a training: how it goes on from two openings."""
+    at = {"step": step, "tokens": 10 * step, "heldout_loss": 5 / step}
+    texts = ({"prompt": "Once", "text": f" at {step}"}, {"prompt": "从前", "text": f"第{step}步 {HOSTILE}"})
+    return "".join(json.dumps({**at, **text}) + "\n" for text in texts)
+
+
 def aligned(folder: Path, command: str) -> None:
     write(folder / "manifest.json", {"command": command})
     write(folder / "recipe.toml", 'name = "x"\n')
@@ -36,6 +43,7 @@ def aligned(folder: Path, command: str) -> None:
     )
     lines = "".join(json.dumps({"step": i, "tokens": 10 * i, "loss": 5 / i}) + "\n" for i in range(1, 9))
     write(folder / "pretrain" / "metrics.jsonl", lines)
+    write(folder / "pretrain" / "samples.jsonl", "".join(map(sample_lines, (2, 4, 8))))
     names = ("base", "sft", HOSTILE, "ppo")
     models = [
         {"name": name, "gold": {"gold": about(0.3)}, "reward": None, "ended": 0.9, "tokens": 30.5, "kl": 1.25}
@@ -90,6 +98,30 @@ def test_runs_are_shown_with_what_alignment_came_to_and_compared(visit: Visit, r
     assert HOSTILE in rows.nth(1).inner_text()  # in its command
     assert page.evaluate("window.hacked") is None
     assert page.evaluate("document.querySelectorAll('.detail img').length") == 0
+
+
+def test_what_it_wrote_is_shown_moment_by_moment_as_it_comes(visit: Visit, runs: Path) -> None:
+    page = visit("/runs#first", locale="zh-CN")
+    texts, slider = page.locator(".moments .texts"), page.get_by_role("slider")
+    page.wait_for_selector("text=第 8 步，80 个 token · 留出损失 0.625 · 第 3 个时刻，共 3 个")
+    assert "Once at 8" in texts.inner_text()
+    assert texts.locator("[lang=zh-CN]").count() == 1
+    slider.focus()
+    for _ in range(2):
+        page.keyboard.press("ArrowLeft")
+    assert "Once at 2" in texts.inner_text()
+    with (runs / "first" / "pretrain" / "samples.jsonl").open("a") as file:
+        file.write(sample_lines(10))
+    page.wait_for_selector("text=第 1 个时刻，共 4 个")  # what was chosen stays, and so does the focus
+    page.keyboard.press("End")
+    assert "Once at 10" in texts.inner_text()
+    page.locator(".every > summary").click()
+    every = page.locator(".every .sample").first.inner_text()
+    assert [at for at in (2, 4, 8, 10) if f" at {at}" in every] == [2, 4, 8, 10]
+    assert page.evaluate("window.hacked") is None
+    with (runs / "first" / "pretrain" / "samples.jsonl").open("a") as file:
+        file.write(sample_lines(12))
+    page.wait_for_selector("text=第 5 个时刻，共 5 个")  # at the newest it follows
 
 
 def test_a_run_under_way_says_how_long_it_will_take_and_what_it_holds(visit: Visit, runs: Path) -> None:

@@ -5,6 +5,7 @@ import { chart } from "./runs/chart.js";
 import { alignment, answers } from "./runs/alignment.js";
 import { again, comparison, damage, samples, stageName, stages, verdict } from "./runs/detail.js";
 import { Feed, pathOf } from "./runs/feed.js";
+import { moments } from "./runs/moments.js";
 import { seconds } from "./runs/tables.js";
 import { plain } from "./text.js";
 
@@ -58,10 +59,15 @@ function choose(some) {
 let drawing = null;
 /** One drawing at a time; what comes meanwhile is drawn once more afterwards. */
 function draw() {
-  drawing ??= drawOnce().finally(() => {
+  drawing ??= released().then(drawOnce).finally(() => {
     drawing = null;
   });
   return drawing;
+}
+
+/** Until nobody is dragging anything on the page: what is replaced would slip from their fingers. */
+async function released() {
+  while (detail.querySelector("input:active")) await new Promise((resolve) => setTimeout(resolve, 200));
 }
 
 async function drawOnce() {
@@ -74,6 +80,7 @@ async function drawOnce() {
     const lines = await Promise.all(files.filter((file) => run.metrics.includes(file)).map(async (file) => [file, await feeds.get(run.name).lines(file)]));
     return new Map(lines);
   }));
+  const written = await Promise.all(found[0].samples.map(async (file) => [file, await feeds.get(wanted[0]).lines(file)]));
   if (wanted !== chosen) return undefined;
   const open = new Set([...detail.querySelectorAll("details[open]")].map((each) => each.dataset.key));
   const [run] = found;
@@ -84,10 +91,13 @@ async function drawOnce() {
   const rungs = files.filter((file) => file.startsWith("ladder/") && file.endsWith("metrics.jsonl"));
   const ladder = rungs.length ? fold("runs.ladder", "ladder", open, () => rungs.map((file) => drawn(() => charts(file, found, data, open)))) : null;
   const report = run.has_report ? element("p", {}, element("a", { href: `/api/runs/${pathOf(run.name)}/report`, target: "_blank", rel: "noopener", textContent: say("runs.report") })) : null;
-  const written = element("p", { className: "dim", textContent: say("runs.written", { when: formatTime(run.updated) }) });
+  const updated = element("p", { className: "dim", textContent: say("runs.written", { when: formatTime(run.updated) }) });
   const whole = [() => damage(run), () => (found.length > 1 ? comparison(found) : null), () => verdict(run), () => alignment(run), () => stages(run, progress(run, data[0]))].map(drawn);
-  const parts = [element("h2", {}, plain(run.name)), legend, report, written, ...whole, ...groups, ladder, drawn(() => answers(run)), drawn(() => samples(run)), drawn(() => again(run))];
-  return detail.replaceChildren(...parts.filter(Boolean));
+  const parts = [element("h2", {}, plain(run.name)), legend, report, updated, ...whole, ...groups, ladder, ...written.map(([file, lines]) => drawn(() => moments(run.name, file, lines))), drawn(() => answers(run)), drawn(() => samples(run)), drawn(() => again(run))];
+  const focused = document.activeElement;
+  detail.replaceChildren(...parts.filter(Boolean));
+  if (focused?.isConnected) focused.focus({ preventScroll: true });
+  return undefined;
 }
 
 /** A part of the page; where a damaged file makes it impossible, a word about that in its place. */
