@@ -21,7 +21,8 @@ from danlu.scaling.expression import select
 from danlu.scaling.isoflop import isoflop_minima, size_exponent
 from danlu.scaling.laws import DATA_CONSTRAINED, SURFACE
 from danlu.scaling.recipe_laws import step_law
-from danlu.scaling.table import Table, read_table, table_of
+from danlu.scaling.table import Table, table_of
+from danlu.scaling.table_files import read_table
 
 FAST = 300
 """Bootstrap refits where only predictions matter."""

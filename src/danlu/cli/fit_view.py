@@ -12,6 +12,10 @@ _SHOWN = 12
 """Predicted rows that are printed; the file has all."""
 
 
+_UNUSED = 6
+"""Columns of which it is said that they were not used."""
+
+
 def view(
     fitted: TableFit,
     predicted: Held | None = None,
@@ -30,6 +34,9 @@ def view(
     for taken in doubtful:
         others = ", ".join(taken.others[:4])
         yield f"  {taken.role} might have been {others} instead: name it with --{taken.role.lower()}"
+    if unused := fitted.rows.unused:
+        more = f" and {len(unused) - _UNUSED} more" if len(unused) > _UNUSED else ""
+        yield f"  not used: {', '.join(unused[:_UNUSED])}{more}"
     for note in fitted.rows.notes:
         yield f"  {note}"
     yield f"{fitted.law.name}: {fitted.law.formula}  ({fitted.law.source})"

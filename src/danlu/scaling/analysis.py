@@ -20,7 +20,8 @@ from danlu.scaling.expression import select
 from danlu.scaling.laws import FLOOR_FREE, FLOOR_FREE_D, FLOOR_FREE_N, FLOOR_FREE_SURFACE, Array, Law
 from danlu.scaling.prediction import PER_DROP, Panel, Prediction, make_panel
 from danlu.scaling.rows import Rows, condition_columns, read_rows, require
-from danlu.scaling.table import Table, read_table, table_of
+from danlu.scaling.table import Table, table_of
+from danlu.scaling.table_files import read_table
 
 _BOOTSTRAP_NUMBERS = 150_000
 """Derivatives held at once in the bootstrap: what fits in a core's cache."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danlu.common.errors import DanluError
+from danlu.scaling.cells import read_number
 
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
@@ -172,18 +173,15 @@ def _like(value: Any, other: Any) -> Any:
     if isinstance(value, np.ndarray) and value.dtype.kind == "f" and isinstance(other, str) and not _is_number(other):
         return np.array([f"{item:g}" for item in value], dtype=object)
     if isinstance(value, str) and _is_number(value):
-        return float(value)
+        return read_number(value)
     if isinstance(value, np.ndarray) and _is_text(value) and not _is_text(other) and any(map(_is_number, value)):
-        return np.array([float(item) if _is_number(item) else np.nan for item in value])  # text among numbers
+        numbers = [read_number(item) for item in value]
+        return np.array([np.nan if number is None else number for number in numbers])  # text among numbers
     return value
 
 
 def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return text != "" and read_number(text) is not None
 
 
 def _is_flag(value: NDArray[Any]) -> bool:

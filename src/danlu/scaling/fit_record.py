@@ -46,6 +46,7 @@ def fit_record(
             role: {"column": taken.column, "scale": taken.scale, "meaning": taken.meaning, "others": list(taken.others)}
             for role, taken in fitted.rows.taken.items()
         },
+        "unused": list(fitted.rows.unused),
         "notes": list(fitted.rows.notes),
         "warnings": [
             {"code": finding.code, "sentence": finding.sentence, "grave": finding.grave} for finding in fitted.findings

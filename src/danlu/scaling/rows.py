@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from danlu.common.errors import DanluError
 from danlu.scaling.columns import Taken, match_columns
 from danlu.scaling.laws import Array, Law, schedule_variables
-from danlu.scaling.table import Table
+from danlu.scaling.table import Table, quoted
 
 _SCALE = ("N", "D", "C", "U")
 _UNIT_RATIO = (1e-3, 1e6)
 """Tokens a parameter between which any training run lies."""
+_COMPUTE_RATIO = (1e-2, 1e2)
+"""C over 6 N D where all three go together: experts that rest make it less, attention and repeated passes more."""
 _FEWEST_PARAMETERS = 300.0
 """Below this many parameters, a column is in thousands, millions or billions."""
 _GAP = 1e4
@@ -39,6 +41,8 @@ class Rows:
     """What was worked out rather than read."""
     is_share: bool = False
     """Whether `losses` are shares (accuracies)."""
+    unused: tuple[str, ...] = ()
+    """Columns of numbers that were taken for nothing."""
 
     def __len__(self) -> int:
         return len(self.losses)
@@ -47,7 +51,7 @@ class Rows:
         """Some of the rows."""
         values = {name: value[chosen] for name, value in self.values.items()}
         parts = (values, self.losses[chosen], self.clusters[chosen], self.lines[chosen])
-        return Rows(*parts, self.taken, self.notes, self.is_share)
+        return Rows(*parts, self.taken, self.notes, self.is_share, self.unused)
 
 
 def read_rows(
@@ -82,28 +86,40 @@ def read_rows(
             f"Name it with --{target}. Its columns are {', '.join(table.names)}.",
         )
     values: dict[str, Array] = {}
+    notes = list(table.notes)
     for role, column in taken.items():
-        if role in ("run", "schedule", target):
+        if role in ("run", "schedule"):
             continue
-        known = table.numbers(column.column, role) * column.scale
-        if role in _SCALE and not column.given and np.isnan(known).all():
-            continue
-        values[role] = known
-    losses = np.full(len(table), np.nan)
-    if target in taken:
-        losses = table.numbers(taken[target].column, target)
-        if taken[target].log:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                losses = np.log(losses)
+        if role == target:
+            losses = _reading(table, column)
+        else:
+            known = _reading(table, column)
+            if role in _SCALE and not column.given and np.isnan(known).all():
+                continue
+            values[role] = known
+        if role in ("N", "D", "C", "U", "ratio", target) and (read := table.reading(column.column)):
+            notes.append(read)
+    if target not in taken:
+        losses = np.full(len(table), np.nan)
+    if target == "accuracy" and np.nanmax(losses, initial=0.0) > 1:
+        losses = losses / 100
+        notes.append(f"'{taken[target].column}' is taken as percent.")
     if need_loss:
         _check_losses(table, losses, taken[target].column, target)
-    notes = _complete(table, values, taken, target)
+    for role in _SCALE:
+        if role in values:
+            _check_scale(table, values[role], taken[role])
+    notes += _complete(values, taken)
+    if "D" in values and "N" in values:
+        _check_units(values, taken)
+    if not any(role in values for role in _SCALE) and "step" not in values and target == "loss":
+        notes.append(_lone_variable(table, values, taken))
     clusters = _clusters(table, taken)
     if "step" in values and "lr" in values:
         notes += _schedules(values, clusters)
-    if target != "loss" and "loss" in taken:
-        values["loss"] = table.numbers(taken["loss"].column, "loss")
-    return Rows(values, losses, clusters, table.lines, taken, tuple(notes), target != "loss")
+    used = {column.column for column in taken.values()}
+    unused = tuple(name for name in table.names if name not in used and _tells(table, name))
+    return Rows(values, losses, clusters, table.lines, taken, tuple(notes), target != "loss", unused)
 
 
 def condition_columns(table: Table, given: Mapping[str, str]) -> dict[str, NDArray[Any]]:
@@ -116,18 +132,36 @@ def condition_columns(table: Table, given: Mapping[str, str]) -> dict[str, NDArr
     """
     found = table.columns()
     known = {name.lower() for name in found}
-    roles: dict[str, NDArray[Any]] = {}
-    for role, taken in _match(table, given).items():
-        column = table.column(taken.column)
-        if column.dtype.kind == "f":
-            with np.errstate(divide="ignore", invalid="ignore"):
-                roles[role] = np.log(column) if taken.log else column * taken.scale
-    if "C" not in roles and {"N", "D"} <= roles.keys():
-        roles["C"] = 6.0 * roles["N"] * roles["D"]
-    for missing, other in (("D", "N"), ("N", "D")):
-        if missing not in roles and {"C", other} <= roles.keys():
-            roles[missing] = roles["C"] / (6.0 * roles[other])
+    taken = _match(table, given)
+    roles: dict[str, Array] = {}
+    for role, column in taken.items():
+        if table.column(column.column).dtype.kind == "f":
+            roles[role] = _reading(table, column)
+    _complete(roles, taken)
     return found | {role: column for role, column in roles.items() if role.lower() not in known}
+
+
+def _reading(table: Table, taken: Taken) -> Array:
+    """The numbers of a column that was taken for a role, in the role's unit.
+
+    Raises:
+        DanluError: a cell holds text; some cells have a unit of their own and the column's name has one too.
+    """
+    numbers, scale = table.numbers(taken.column, taken.role), taken.scale
+    if scale != 1 and (own := table.units(taken.column)).any():
+        if not own[np.isfinite(numbers)].all():
+            raise DanluError(
+                f"column '{taken.column}' of {table.source} names a unit, and some of its cells have one of their own.",
+                "Write all of them as plain numbers.",
+            )
+        scale = 1.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log(numbers) if taken.log else numbers * scale
+
+
+def _tells(table: Table, name: str) -> bool:
+    """Whether a column holds numbers that differ."""
+    return table.is_numeric(name) and len({number for number in table.parsed[name] if number is not None}) > 1
 
 
 def _match(table: Table, given: Mapping[str, str]) -> dict[str, Taken]:
@@ -145,29 +179,32 @@ def _check_losses(table: Table, losses: Array, column: str, target: str) -> None
     more = f", and {count - 1} more rows likewise" if count > 1 else ""
     raise DanluError(
         f"{table.source}, row {table.lines[first]}: column '{column}', taken as {target}, has {what}{more}.",
-        f"A {target} is a finite number above zero. Leave such rows out with --where '{_quoted(column)} > 0'.",
+        f"A {target} is a finite number above zero. Leave such rows out with --where '{quoted(column)} > 0'.",
     )
 
 
-def _quoted(column: str) -> str:
-    return column if column.isidentifier() else f"`{column}`"
+def _complete(values: dict[str, Array], taken: dict[str, Taken]) -> list[str]:
+    """Work out which of N, D and C is missing from the others. Returns what was done, in sentences.
 
-
-def _complete(table: Table, values: dict[str, Array], taken: Mapping[str, Taken], target: str) -> list[str]:
-    """Check N, D, C, and work out the one that is missing from the others. Returns what was done, in sentences."""
+    Raises:
+        DanluError: the three do not go together.
+    """
     notes = []
-    for role in _SCALE:
-        if role in values:
-            _check_scale(table, values[role], taken[role])
-    if "N" in values and "D" in values:
-        _check_units(values, taken)
+    if "N" in values and "D" not in values and (tokens := _tokens(values, taken)):
+        values["D"], said = tokens
+        notes.append(said)
+    elif "ratio" in values:
+        del values["ratio"], taken["ratio"]  # said already by N and D
+    if {"N", "D", "C"} <= values.keys():
+        notes += _compare(values, taken)
+    if {"N", "D"} <= values.keys():
         if "C" not in values:
             values["C"] = 6.0 * values["N"] * values["D"]
             notes.append("C (training FLOPs) is reckoned as 6 N D.")
     elif "C" in values and ("N" in values or "D" in values):
         known, missing = ("N", "D") if "N" in values else ("D", "N")
         other = values["C"] / (6.0 * values[known])
-        ratio = float(np.median(other / values[known] if missing == "D" else values[known] / other))
+        ratio = _middle(other / values[known] if missing == "D" else values[known] / other)
         if _UNIT_RATIO[0] <= ratio <= _UNIT_RATIO[1]:
             values[missing] = other
             notes.append(f"{missing} is reckoned as C / (6 {known}).")
@@ -176,12 +213,51 @@ def _complete(table: Table, values: dict[str, Array], taken: Mapping[str, Taken]
                 f"{missing} is not known: C / (6 {known}) would give {ratio:.3g} tokens a parameter, so '"
                 f"{taken['C'].column}' is in a unit of its own."
             )
-    elif not any(role in values for role in _SCALE) and "step" not in values and target == "loss":
-        notes.append(_lone_variable(table, values, taken, target))
     return notes
 
 
-def _lone_variable(table: Table, values: dict[str, Array], taken: Mapping[str, Taken], target: str) -> str:
+def _tokens(values: Mapping[str, Array], taken: Mapping[str, Taken]) -> tuple[Array, str] | None:
+    """Training tokens from what else a table says of them, and how; None where it does not."""
+    if "ratio" in values:
+        return values["N"] * values["ratio"], f"D (training tokens) is '{taken['ratio'].column}' times N."
+    if "step" not in values or "batch" not in values:
+        return None
+    step, batch = taken["step"].column, taken["batch"].column
+    tokens, said = values["step"] * values["batch"], f"'{step}' times '{batch}'"
+    if "token" not in batch.lower():
+        if "context" not in values:
+            return None
+        tokens, said = tokens * values["context"], f"{said} times '{taken['context'].column}'"
+    if not _UNIT_RATIO[0] <= _middle(tokens / values["N"]) <= _UNIT_RATIO[1]:
+        return None
+    return tokens, f"D (training tokens) is reckoned as {said}."
+
+
+def _compare(values: dict[str, Array], taken: dict[str, Taken]) -> list[str]:
+    """Whether C is about 6 N D; one that a name only seemed to mean is dropped where it is far less."""
+    ratio = _middle(values["C"] / (6.0 * values["N"] * values["D"]))
+    if _COMPUTE_RATIO[0] <= ratio <= _COMPUTE_RATIO[1]:
+        return []
+    column = taken["C"].column
+    if ratio < 1 and not taken["C"].given:
+        del values["C"], taken["C"]
+        return [
+            f"'{column}' was not taken as C: it is {ratio:.2g} times 6 N D, so it is a rate or in a unit of its own."
+        ]
+    names = ", ".join(f"'{taken[role].column}' ({role})" for role in "NDC" if role in taken)
+    raise DanluError(
+        f"columns {names} do not go together: C is {ratio:.3g} times 6 N D.",
+        "One of them counts something else (sequences, FLOPs a second) or has another unit: write plain numbers of"
+        " parameters, tokens and FLOPs, or name other columns with --n, --d and --c.",
+    )
+
+
+def _middle(values: Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else 1.0
+
+
+def _lone_variable(table: Table, values: dict[str, Array], taken: Mapping[str, Taken]) -> str:
     """A table of two columns needs no names: what is not the loss is the scale."""
     used = {column.column for column in taken.values()}
     left = [n for n in table.names if n not in used and table.is_numeric(n)]
@@ -202,7 +278,7 @@ def _check_scale(table: Table, known: Array, taken: Taken) -> None:
         raise DanluError(
             f"{table.source}, row {table.lines[first]}: column '{taken.column}', taken as {taken.role}"
             f" ({taken.meaning}), is {table.cells[taken.column][first] or 'empty'}.",
-            f"It must be above zero. Leave such rows out with --where '{_quoted(taken.column)} > 0'.",
+            f"It must be above zero. Leave such rows out with --where '{quoted(taken.column)} > 0'.",
         )
     ordered = np.unique(known)
     steps = ordered[1:] / ordered[:-1]
@@ -224,9 +300,10 @@ def _check_scale(table: Table, known: Array, taken: Taken) -> None:
 def _check_units(values: Mapping[str, Array], taken: Mapping[str, Taken]) -> None:
     ratio = float(np.median(values["D"] / values["N"]))
     if not _UNIT_RATIO[0] <= ratio <= _UNIT_RATIO[1]:
+        names = " and ".join(f"'{taken[role].column}' ({role})" for role in "ND" if role in taken)
         raise DanluError(
-            f"columns '{taken['N'].column}' (N) and '{taken['D'].column}' (D) give {ratio:.3g} tokens a parameter: one"
-            " of them seems to be in another unit, such as millions.",
+            f"columns {names} give {ratio:.3g} tokens a parameter: one"
+            " of them seems to be in another unit, such as millions, or a logarithm.",
             "Write both as plain numbers, or name other columns with --n and --d.",
         )
 
@@ -279,5 +356,5 @@ def require(law: Law, rows: Rows) -> None:
     if gaps:
         raise DanluError(
             f"the law {law.name} needs {gaps[0]}, which some rows do not have.",
-            f"Leave those rows out with --where '{_quoted(rows.taken[gaps[0]].column)} > 0'.",
+            f"Leave those rows out with --where '{quoted(rows.taken[gaps[0]].column)} > 0'.",
         )

@@ -1,21 +1,19 @@
-"""Tables of runs from anywhere: CSV, JSON lines, Parquet, and what trackers export."""
+"""Rows and columns of runs, as people and trackers write them, and the numbers in them."""
 
 import ast
-import csv
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from danlu.common.errors import DanluError
+from danlu.scaling.cells import has_unit, is_unclear, read_columns
 from danlu.scaling.laws import Array
 
-_EMPTY = frozenset({"", "nan", "na", "n/a", "none", "null"})
 _NESTED = frozenset({"config", "summary"})
 """Columns in which a tracker's export holds a whole mapping as text."""
 
@@ -28,8 +26,12 @@ class Table:
     """Where it came from, for messages."""
     cells: Mapping[str, NDArray[Any]]
     """Each column as text, (rows,), None where empty."""
+    parsed: Mapping[str, NDArray[Any]]
+    """What each cell says as a number: nan where empty, None where it is text."""
     lines: NDArray[np.int64]
     """Number of each row in the source, from 1 on."""
+    notes: tuple[str, ...] = ()
+    """What was made of the file that a reader should know."""
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -41,15 +43,28 @@ class Table:
 
     def is_numeric(self, name: str) -> bool:
         """Whether a column is meant to hold numbers: most of its cells do, and not all are empty."""
-        known = [cell for cell in self.cells[name] if cell is not None]
-        return bool(known) and sum(_number(cell) is not None for cell in known) > len(known) / 2
+        known = [index for index, cell in enumerate(self.cells[name]) if cell is not None]
+        numbers = sum(self.parsed[name][i] is not None or is_unclear(self.cells[name][i]) for i in known)
+        return bool(known) and numbers > len(known) / 2
 
     def column(self, name: str) -> NDArray[Any]:
         """A column for a condition: floats where every cell is a number or empty (nan), text otherwise."""
-        numbers = [_number(cell) for cell in self.cells[name]]
+        numbers = self.parsed[name]
         if all(number is not None for number in numbers):
             return np.array(numbers, dtype=np.float64)
         return np.array(["" if cell is None else cell for cell in self.cells[name]], dtype=object)
+
+    def reading(self, name: str) -> str | None:
+        """A sentence about cells of a column that hold more than a plain number, or hold it in another writing."""
+        odd = [
+            (cell, number)
+            for cell, number in zip(self.cells[name], self.parsed[name], strict=True)
+            if cell is not None and number is not None and not math.isnan(number) and not _is_plain(cell, number)
+        ]
+        if not odd:
+            return None
+        more = f" ({len(odd)} cells in all)" if len(odd) > 1 else ""
+        return f"'{name}' holds '{_short(odd[0][0])}', read as {odd[0][1]:.6g}{more}."
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """All columns, as `column` gives them."""
@@ -61,25 +76,31 @@ class Table:
         Raises:
             DanluError: a cell holds text.
         """
-        result = np.full(len(self), math.nan)
-        for index, cell in enumerate(self.cells[name]):
-            if cell is None:
+        for index, number in enumerate(self.parsed[name]):
+            if number is not None:
                 continue
-            number = _number(cell)
-            if number is None:
+            cell = self.cells[name][index]
+            where = f"{self.source}, row {self.lines[index]}: column '{name}', taken as {role},"
+            if is_unclear(cell):
+                either = cell.replace(",", ".")
                 raise DanluError(
-                    f"{self.source}, row {self.lines[index]}: column '{name}', taken as {role}, holds the text"
-                    f" '{_short(cell)}'.",
-                    "Write plain numbers there, without units, or leave such rows out with --where.",
+                    f"{where} holds '{_short(cell)}', which may mean {either} or {cell.replace(',', '')}.",
+                    "Write numbers with a point for the fraction and nothing between thousands.",
                 )
-            result[index] = number
-        return result
+            raise DanluError(
+                f"{where} holds the text '{_short(cell)}'.",
+                f"Write a number there, or leave such rows out with --where '{quoted(name)} > 0'.",
+            )
+        return np.array(self.parsed[name], dtype=np.float64)
+
+    def units(self, name: str) -> NDArray[np.bool_]:
+        """Which cells of a column bring a unit of their own, as `125M` does, (rows,)."""
+        return np.array([cell is not None and has_unit(cell) for cell in self.cells[name]])
 
     def rows(self, chosen: NDArray[Any]) -> "Table":
         """Some of the rows: a mask or indices (rows,)."""
-        return replace(
-            self, cells={name: cells[chosen] for name, cells in self.cells.items()}, lines=self.lines[chosen]
-        )
+        cells, parsed = ({name: all_of[chosen] for name, all_of in each.items()} for each in (self.cells, self.parsed))
+        return replace(self, cells=cells, parsed=parsed, lines=self.lines[chosen])
 
     def without_copies(self) -> tuple["Table", int]:
         """The table with rows that are equal in every column counted once, and how many were left out."""
@@ -93,38 +114,11 @@ class Table:
         return self.rows(np.array(kept, dtype=np.int64)), len(self) - len(kept)
 
 
-def read_table(path: Path) -> Table:
-    """Read a table by its suffix: .csv, .tsv, .jsonl (or .ndjson), .json (a list of rows), .parquet.
-
-    Raises:
-        DanluError: missing, unreadable, or empty.
-    """
-    if path.is_dir():
-        raise DanluError(f"{path} is a folder.", "Give a table: a CSV, JSON lines or Parquet file.")
-    readers = {
-        ".csv": lambda: _read_csv(path, ","),
-        ".tsv": lambda: _read_csv(path, "\t"),
-        ".txt": lambda: _read_csv(path, ","),
-        ".jsonl": lambda: _read_json_lines(path),
-        ".ndjson": lambda: _read_json_lines(path),
-        ".json": lambda: _read_json(path),
-        ".parquet": lambda: _read_parquet(path),
-    }
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise DanluError(
-            f"{path} is of a kind that danlu cannot read as a table.", f"Give one of {', '.join(readers)}."
-        )
-    try:
-        rows = reader()
-    except FileNotFoundError as error:
-        raise DanluError(f"there is no table at {path}.", "Check the path.") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DanluError(f"cannot read {path}: {error}.", "Check the file.") from error
-    return table_of(rows, str(path))
-
-
-def table_of(rows: Iterable[Mapping[str, Any]] | Mapping[str, Sequence[Any]], source: str = "the table") -> Table:
+def table_of(
+    rows: Iterable[Mapping[str, Any]] | Mapping[str, Sequence[Any]],
+    source: str = "the table",
+    notes: tuple[str, ...] = (),
+) -> Table:
     """A table from rows, or from a mapping of columns to sequences; nested mappings become `outer.inner` columns.
 
     Raises:
@@ -134,8 +128,25 @@ def table_of(rows: Iterable[Mapping[str, Any]] | Mapping[str, Sequence[Any]], so
     names = dict.fromkeys(name for row in flat for name in row)
     if not flat or not names:
         raise DanluError(f"{source} holds no rows.", "A table has a row of names and at least one row of numbers.")
-    cells = {name: np.array([_cell(row.get(name)) for row in flat] + [None], dtype=object)[:-1] for name in names}
-    return Table(source, cells, np.arange(1, len(flat) + 1))
+    cells = {name: [_cell(row.get(name)) for row in flat] for name in names}
+    parsed = read_columns(cells)
+    return Table(source, _arrays(cells), _arrays(parsed), np.arange(1, len(flat) + 1), notes)
+
+
+def quoted(column: str) -> str:
+    """A column's name as a condition may hold it."""
+    return column if column.isidentifier() else f"`{column}`"
+
+
+def _arrays(columns: Mapping[str, Sequence[Any]]) -> dict[str, NDArray[Any]]:
+    return {name: np.array([*cells, None], dtype=object)[:-1] for name, cells in columns.items()}
+
+
+def _is_plain(cell: str, number: float) -> bool:
+    try:
+        return float(cell) == number
+    except ValueError:
+        return False
 
 
 def _from_columns(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
@@ -178,82 +189,5 @@ def _cell(value: Any) -> str | None:
     return None if text == "" else text
 
 
-def _number(cell: str | None) -> float | None:
-    """The number in a cell; nan where it says that there is none; None where it is text."""
-    if cell is None:
-        return math.nan
-    if cell.lower() in _EMPTY:
-        return math.nan
-    try:
-        return float(cell)
-    except ValueError:
-        return None
-
-
 def _short(cell: str) -> str:
     return cell if len(cell) <= 40 else f"{cell[:37]}..."
-
-
-def _read_csv(path: Path, delimiter: str) -> list[dict[str, Any]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter)
-        try:
-            rows = [row for row in reader if any(cell.strip() for cell in row)]
-        except csv.Error as error:
-            raise DanluError(f"{path}, line {reader.line_num} is not CSV: {error}.", "Correct the line.") from error
-    if not rows:
-        return []
-    header = [name.strip() or f"column_{index + 1}" for index, name in enumerate(rows[0])]
-    doubled = sorted({name for name in header if header.count(name) > 1})
-    if doubled:
-        raise DanluError(f"{path} has two columns of the name '{doubled[0]}'.", "Rename one of them.")
-    for number, row in enumerate(rows[1:], start=1):
-        if len(row) != len(header):
-            raise DanluError(
-                f"{path}, row {number} has {len(row)} cells, but the table has {len(header)} columns.",
-                "Quote cells that hold a comma, or correct the row.",
-            )
-    return [dict(zip(header, row, strict=True)) for row in rows[1:]]
-
-
-def _read_json_lines(path: Path) -> list[dict[str, Any]]:
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DanluError(f"{path}, line {number} is not JSON: {error}.", "Correct or remove that line.") from error
-        if not isinstance(row, dict):
-            raise DanluError(f"{path}, line {number} is not an object with names.", "Write one JSON object a line.")
-        rows.append(row)
-    return rows
-
-
-def _read_json(path: Path) -> list[dict[str, Any]]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise DanluError(f"{path} is not JSON: {error}.", "Correct it, or give another form.") from error
-    if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
-        raise DanluError(
-            f"{path} is not a list of rows.", "Write a list of JSON objects, or one object a line (.jsonl)."
-        )
-    return data
-
-
-def _read_parquet(path: Path) -> list[dict[str, Any]]:
-    try:
-        import pyarrow.parquet as parquet
-    except ModuleNotFoundError as error:
-        raise DanluError(
-            "Parquet needs the package pyarrow.", "pip install 'danlu[hub]', or give a CSV file."
-        ) from error
-    import pyarrow
-
-    try:
-        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
-    except pyarrow.ArrowInvalid as error:
-        raise DanluError(f"{path} is not a Parquet file: {error}.", "Check the file.") from error
-    return rows
