@@ -18,6 +18,7 @@ from danlu.feedback.agreement import (
     agreement,
     cohen_kappa,
     fleiss_kappa,
+    kappas,
     kendall_tau_b,
     krippendorff_alpha,
     raw_agreement,
@@ -91,6 +92,30 @@ def test_cohen_known_answer() -> None:
     first, second = zip(*pairs, strict=True)
     assert cohen_kappa(first, second).value == pytest.approx(0.4)
     assert cohen_kappa([*first, None], [*second, "yes"]).value == pytest.approx(0.4)
+
+
+def test_labels_of_an_item_stay_together_in_cohens_interval() -> None:
+    first, second = [1, 1, 2, 2] * 10, [1, 1, 2, 1] * 10
+    alone = cohen_kappa(first, second)
+    together = cohen_kappa(first, second, items=[place // 4 for place in range(40)])
+    assert together.value == alone.value == pytest.approx(0.5)
+    assert (together.items, alone.items) == (10, 40)
+    assert together.low == together.high == together.value  # every item is the same
+    assert alone.low < alone.value < alone.high
+
+
+def test_kappa_of_each_two_annotators(ranking: MakeRanking) -> None:
+    def of(annotator: str, number: int, ranks: tuple[int, ...]) -> Ranking:
+        return ranking(number, ranks, annotator=annotator)
+
+    same = [of(name, number, (0, 1, 2) if number % 2 else (2, 1, 0)) for number in range(4) for name in ("lin", "wang")]
+    other = [of("zhao", number, (2, 1, 0) if number % 2 else (0, 1, 2)) for number in range(3)]
+    found = kappas([*same, *other])
+    assert list(found) == [("lin", "wang"), ("lin", "zhao"), ("wang", "zhao")]
+    assert found["lin", "wang"].value == 1
+    assert found["lin", "wang"].items == 4
+    assert found["lin", "zhao"].value < 0
+    assert len(kappas([*same, *other], most=1)) == 1
 
 
 def test_raw_agreement_and_unanimity() -> None:

@@ -231,6 +231,65 @@ def test_a_model_answers_prompts_to_be_ranked(served: Served, browser: httpx.Cli
     assert browser.post("/api/label/sample", json={**body, "completions": 1}).status_code == 400
 
 
+def test_how_much_better_one_of_two_is_is_kept_and_exported(site: Served) -> None:
+    site.services.desk.add_tasks([Task("pair", prompt_of("Which?"), ("good", "bad")), *tasks(1)])
+    with person(site, "lin") as lin, closing(site.sign_in()) as admin:
+        task = lin.get("/api/label/next").json()["task"]
+        for ranks, strength in (([0, 0], 2), ([0, 1], 5), ([0, 1], 0)):  # a tie has none, and it goes from 1 to 4
+            body = {"id": new_id(), "lease": task["lease"], "ranks": ranks, "strength": strength}
+            assert lin.post("/api/label/answers", json=body).status_code == 400
+        assert rank(lin, task, strength=3).status_code == 200
+        assert rank(lin, lin.get("/api/label/next").json()["task"], strength=3).status_code == 400  # of three
+        exported = json.loads(admin.get("/api/label/export", params={"format": "rankings"}).text)
+        assert (exported["strength"], exported["ranks"]) == (3, [0, 1])
+    (kept,) = Desk(site.services.config.feedback_place).rankings()
+    assert kept.strength == 3
+
+
+def test_who_starts_from_a_models_answer_is_not_told_whose_and_it_is_kept(served: Served) -> None:
+    served.services.desk.add_tasks([Task("demonstrate", prompt_of(f"Say something {new_id()}.")) for _ in range(2)])
+    with closing(served.sign_in()) as client:
+        first = client.get("/api/label/next", params={"kinds": "demonstrate"}).json()["task"]
+        place = f"/api/label/leases/{first['lease']}/beginning"
+        begun = client.post(place).json()
+        assert set(begun) == {"text"}
+        assert client.post(place).json() == begun  # not another one until it pleases
+        body = {"id": new_id(), "lease": first["lease"], "response": begun["text"] + " Mended."}
+        assert client.post("/api/label/answers", json=body).status_code == 200
+        assert client.post(place).status_code == 409
+        second = client.get("/api/label/next", params={"kinds": "demonstrate"}).json()["task"]
+        own = {"id": new_id(), "lease": second["lease"], "response": "My own."}
+        assert client.post("/api/label/answers", json=own).status_code == 200
+        table = client.get("/api/label/export", params={"format": "demonstrations"}).text.splitlines()
+        rows = {row["response"]: row.get("labels", {}) for row in map(json.loads, table)}
+    assert rows[begun["text"] + " Mended."] == {"began_from": {"model": "tiny", "text": begun["text"]}}
+    assert rows["My own."] == {}
+
+
+def test_without_a_model_there_is_no_answer_to_start_from(site: Served) -> None:
+    site.services.desk.add_tasks([Task("demonstrate", prompt_of("x")), *tasks(1)])
+    with person(site, "lin") as lin, person(site, "wang") as wang:
+        assert lin.get("/api/session").json()["has_model"] is False
+        writing = lin.get("/api/label/next").json()["task"]
+        place = f"/api/label/leases/{writing['lease']}/beginning"
+        assert lin.post(place).json()["error"]["message"] == "no model is served."
+        assert wang.post(place).status_code == 404
+        ranking = lin.get("/api/label/next", params={"kinds": "rank"}).json()["task"]
+        assert lin.post(f"/api/label/leases/{ranking['lease']}/beginning").status_code == 400
+
+
+def test_the_panel_has_cohens_kappa_of_each_two(site: Served) -> None:
+    site.services.desk.add_tasks(tasks(3, wanted=2))
+    with person(site, "lin") as lin, person(site, "wang") as wang, closing(site.sign_in()) as admin:
+        assert admin.get("/api/label/figures").json()["kappas"] == []
+        for client in (lin, wang):
+            while (task := client.get("/api/label/next").json()["task"]) is not None:
+                rank(client, task)
+        (found,) = admin.get("/api/label/figures").json()["kappas"]
+    assert found["annotators"] == ["lin", "wang"]
+    assert (found["value"], found["items"]) == (1, 3)
+
+
 def test_a_leaning_has_wilsons_interval() -> None:
     found = leaning([True] * 8 + [False] * 2)
     assert (found["share"], found["pairs"]) == (0.8, 10)

@@ -114,16 +114,22 @@ def unanimity(labels: Labels, seed: int = 0) -> Estimate:
     return bootstrap(per_item, lambda sums: _ratio(sums[:, 0], sums[:, 1]), seed)
 
 
-def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable], seed: int = 0) -> Estimate:
+def cohen_kappa(
+    first: Sequence[Hashable], second: Sequence[Hashable], seed: int = 0, *, items: Sequence[int] | None = None
+) -> Estimate:
     """Cohen's kappa of two annotators: agreement beyond what their own shares of the labels would give by chance.
 
-    Items that only one of them answered are left out.
+    Args:
+        first, second: their labels; what only one of them answered is left out.
+        items: the item's number that each label belongs to, where several belong to one; labels of an item stay
+            together in the interval. None: each label is an item.
     """
-    both = [pair for pair in zip(first, second, strict=True) if None not in pair]
-    table, number, _ = _codes(both)
-    confusion = np.zeros((len(both), number, number))
+    both = [place for place, pair in enumerate(zip(first, second, strict=True)) if None not in pair]
+    table, number, _ = _codes([(first[place], second[place]) for place in both])
+    _, item = np.unique([place if items is None else items[place] for place in both], return_inverse=True)
+    confusion = np.zeros((int(item.max(initial=-1)) + 1, number, number))
     if len(both):
-        confusion[np.arange(len(both)), table[:, 0], table[:, 1]] = 1
+        np.add.at(confusion, (item, table[:, 0], table[:, 1]), 1)
 
     def kappa(sums: Array) -> Array:
         total = sums.sum((1, 2))
@@ -275,6 +281,25 @@ def agreement(rankings: Iterable[Ranking], seed: int = 0) -> Agreement:
         _alpha_over(groups, names, "ordinal", seed),
         bootstrap(table(taus), share, seed),
     )
+
+
+def kappas(rankings: Iterable[Ranking], most: int = 20, seed: int = 0) -> dict[tuple[str, str], Estimate]:
+    """Cohen's kappa of each two annotators, over the pairs of completions (first better, tie, second better) that both
+    ordered; those with the most rankings in common first.
+
+    Args:
+        most: how many of the annotators' pairs.
+    """
+    common: dict[tuple[str, str], list[tuple[list[int], list[int]]]] = defaultdict(list)
+    for group in grouped(rankings):
+        for a, b in combinations(sorted(group, key=lambda ranking: ranking.annotator), 2):
+            common[a.annotator, b.annotator].append((_signs(a), _signs(b)))
+    found = {}
+    for names in sorted(common, key=lambda names: (-len(common[names]), names))[:most]:
+        first, second = ([sign for signs in common[names] for sign in signs[side]] for side in (0, 1))
+        items = [number for number, (signs, _) in enumerate(common[names]) for _ in signs]
+        found[names] = cohen_kappa(first, second, seed, items=items)
+    return found
 
 
 def _signs(ranking: Ranking) -> list[int]:

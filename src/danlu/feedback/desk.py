@@ -165,6 +165,7 @@ class Desk(Store):
         flags: Sequence[str] = (),
         completion_flags: Sequence[Sequence[str]] = (),
         ratings: Sequence[int | None] = (),
+        strength: int | None = None,
         note: str = "",
         now: float | None = None,
     ) -> Ranking:
@@ -175,6 +176,7 @@ class Desk(Store):
             ranks: one for each completion in the order in which they were shown; lower is better, equal is tied.
             id: an identity for this answer, made by the page, so that sending it again counts once.
             completion_flags, ratings: in the order shown.
+            strength: of a preference between two, 1 to 4.
             seconds: how long it took.
 
         Returns:
@@ -213,6 +215,7 @@ class Desk(Store):
                 flags=tuple(flags),
                 completion_flags=tuple(tuple(some) for some in moved(completion_flags)),
                 ratings=moved(ratings),
+                strength=strength,
                 note=note,
                 completion_sources=task.completion_sources,
                 source="page",
@@ -228,9 +231,14 @@ class Desk(Store):
         *,
         id: str | None = None,
         flags: Sequence[str] = (),
+        labels: Mapping[str, Any] | None = None,
         now: float | None = None,
     ) -> Demonstration:
-        """Answer a demonstration task with a text; arguments and errors as for `rank`."""
+        """Answer a demonstration task with a text; arguments and errors as for `rank`.
+
+        Args:
+            labels: what is known about this answer, beside what the task's source said.
+        """
         now = clock.time() if now is None else now
         with self.log.write() as connection:
             before = self._before(connection, id)
@@ -240,8 +248,8 @@ class Desk(Store):
             task = self._task_of(connection, row)
             if task.kind != "demonstrate":
                 raise DanluError("this task asks for an order, not for a response.", "Answer it with ranks.")
-            flagged = tuple(flags)
-            record = Demonstration(task.prompt, response, "page", row.annotator, now, flagged, task.labels)
+            known = {**task.labels, **(labels or {})}
+            record = Demonstration(task.prompt, response, "page", row.annotator, now, tuple(flags), known)
             self._answer(connection, row, "demonstration", record, id, now)
             return record
 

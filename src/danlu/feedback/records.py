@@ -91,6 +91,8 @@ class Ranking:
     """What was found wrong with each completion; empty: nothing was asked."""
     ratings: tuple[int | None, ...] = ()
     """An absolute grade for each completion, 1 to 7, beside the ranks; empty: not asked."""
+    strength: int | None = None
+    """How clearly the better of two is better, from 1 (slightly) to 4 (beyond doubt); None: not said."""
     note: str = ""
     """What the annotator wrote about it."""
     completion_sources: tuple[str, ...] = ()
@@ -125,6 +127,10 @@ class Ranking:
             )
         if any(rating is not None and not 1 <= rating <= 7 for rating in self.ratings):
             raise DanluError(f"a ranking has the ratings {list(self.ratings)}.", "Give whole numbers from 1 to 7.")
+        if self.strength is not None and (not 1 <= self.strength <= 4 or number != 2 or self.all_tied):
+            raise DanluError(
+                f"a ranking has the strength {self.strength}.", "Give 1 to 4, of two completions that are not tied."
+            )
 
     @property
     def num_completions(self) -> int:

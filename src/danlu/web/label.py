@@ -3,8 +3,7 @@
 import json
 import tempfile
 import time as clock
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -22,21 +21,20 @@ from danlu.feedback.exchange import (
     export_rankings,
 )
 from danlu.feedback.log import log
-from danlu.feedback.records import Prompt, Ranking, dense_ranks, fingerprint, prompt_of, prompt_text
+from danlu.feedback.records import Prompt, Ranking, dense_ranks, fingerprint, prompt_text
 from danlu.feedback.state import leases, tasks
 from danlu.feedback.tasks import Lease, Task, TaskKind
 from danlu.web.accounts import Role
-from danlu.web.asking import Settings, chat_tokens, request_of, text_tokens
 from danlu.web.conversations import check_id
 from danlu.web.database import metadata
 from danlu.web.endpoints import Call, endpoint
 from danlu.web.guard import Refused
 from danlu.web.label_figures import conflicts, figures
+from danlu.web.label_models import MOST_PROMPTS, begin, beginning_of, sample
 from danlu.web.thumbs import unpaired
 
 _BOTH: tuple[Role, ...] = ("admin", "labeler")
 _MOST_TASKS = 10_000
-_MOST_PROMPTS = 500
 FLAGS = ("not_an_answer", "harmful", "personal_data", "broken_prompt", "wrong_language", "cannot_judge")
 """What can be found wrong with a prompt or a completion."""
 
@@ -62,6 +60,7 @@ class Answer:
     flags: tuple[str, ...] = ()
     completion_flags: tuple[tuple[str, ...], ...] = ()
     ratings: tuple[int | None, ...] = ()
+    strength: int | None = None
     note: str = ""
 
 
@@ -96,17 +95,6 @@ class NewTasks:
 
 
 @dataclass(frozen=True)
-class Sample:
-    """Prompts that a model is to answer several times each, to be ranked."""
-
-    model: str
-    prompts: tuple[str, ...]
-    completions: int = 4
-    wanted: int = 1
-    settings: Settings = field(default_factory=Settings)
-
-
-@dataclass(frozen=True)
 class Adjudication:
     """The last word on completions that people ranked differently."""
 
@@ -125,10 +113,11 @@ def routes() -> list[BaseRoute]:
         endpoint("/api/label/undo", _undo, "POST", roles=_BOTH),
         endpoint("/api/label/leases/{lease}", _release, "DELETE", roles=_BOTH),
         endpoint("/api/label/leases/{lease}/draft", _draft, "PUT", roles=_BOTH),
+        endpoint("/api/label/leases/{lease}/beginning", _beginning, "POST", roles=_BOTH),
         endpoint("/api/label/progress", _progress, roles=_BOTH),
         endpoint("/api/label/tasks", _add_tasks, "POST"),
         endpoint("/api/label/run-prompts", _run_prompts),
-        endpoint("/api/label/sample", _sample, "POST"),
+        endpoint("/api/label/sample", sample, "POST"),
         endpoint("/api/label/figures", _figures),
         endpoint("/api/label/conflicts", _conflicts),
         endpoint("/api/label/adjudications", _adjudicate, "POST"),
@@ -167,7 +156,9 @@ def _answer(call: Call) -> dict[str, Any]:
     kind = _own_lease(call, asked.lease, id)
     desk = call.services.desk
     if kind == "demonstrate":
-        desk.demonstrate(asked.lease, asked.response, id=id, flags=asked.flags)
+        begun = beginning_of(call, asked.lease)
+        labels = {} if begun is None else {"began_from": {"model": begun[0], "text": begun[1]}}
+        desk.demonstrate(asked.lease, asked.response, id=id, flags=asked.flags, labels=labels)
     else:
         desk.rank(
             asked.lease,
@@ -177,6 +168,7 @@ def _answer(call: Call) -> dict[str, Any]:
             flags=asked.flags,
             completion_flags=asked.completion_flags,
             ratings=asked.ratings,
+            strength=asked.strength,
             note=asked.note,
         )
     return {"kept": asked.id}
@@ -216,6 +208,16 @@ def _draft(call: Call) -> dict[str, Any]:
     return {}
 
 
+def _beginning(call: Call) -> dict[str, Any]:
+    """An answer of the first model to start from, the same each time; that somebody saw it is kept with theirs."""
+    lease = call.path["lease"]
+    if _own_lease(call, lease) != "demonstrate":
+        raise DanluError("this task asks for an order, not for a response.", "Answer it with ranks.")
+    with call.services.desk.log.read() as connection:
+        task = connection.execute(sa.select(leases.c.task).where(leases.c.id == lease)).scalar_one()
+    return {"text": begin(call, lease, call.services.desk.task(task).prompt)}
+
+
 def _progress(call: Call) -> dict[str, Any]:
     """How far it is: the caller's count, what is left for them, and what for others alone; administrators see all."""
     desk, name = call.services.desk, call.account.name
@@ -242,39 +244,7 @@ def _run_prompts(call: Call) -> list[str]:
     with desk.log.read() as connection:
         bodies = connection.scalars(sa.select(tasks.c.body).where(tasks.c.kind == "demonstrate")).all()
     asked = {prompt_text(from_mapping(Task, json.loads(body), "the store").prompt) for body in bodies}
-    return run.prompts(call.number("count", 20, 1, _MOST_PROMPTS), asked)
-
-
-def _sample(call: Call) -> dict[str, Any]:
-    """Ranking tasks from a model's own answers; of prompts whose answers are all the same, none."""
-    asked = call.read(Sample)
-    model = call.services.models.get(asked.model)
-    if model is None:
-        raise DanluError(f"there is no model {asked.model!r}.", "GET /api/models lists them.")
-    if not 1 <= len(asked.prompts) <= _MOST_PROMPTS or not 2 <= asked.completions <= 9:
-        raise DanluError(
-            f"{len(asked.prompts)} prompts with {asked.completions} completions were asked for.",
-            f"Send 1 to {_MOST_PROMPTS} prompts, with 2 to 9 completions.",
-        )
-    loaded = model.loaded.result()
-
-    def task(prompt: str) -> Task | None:
-        messages = prompt_of(prompt)
-        tokens = (
-            text_tokens(loaded, prompt)
-            if model.template is None
-            else chat_tokens(model, loaded, [{"role": each.role, "content": each.content} for each in messages])
-        )
-        asking = request_of(model, tokens, asked.settings, call.account.name, n=asked.completions)
-        texts = list(dict.fromkeys(each.text for each in loaded.engine.complete(asking)))
-        if len(texts) < 2:
-            return None
-        sources = (model.name,) * len(texts)
-        return Task("rank", messages, tuple(texts), sources, asked.wanted, labels={"source": "sampled"})
-
-    with ThreadPoolExecutor(8) as pool:
-        made = [each for each in pool.map(task, asked.prompts) if each is not None]
-    return to_mapping(call.services.desk.add_tasks(made))
+    return run.prompts(call.number("count", 20, 1, MOST_PROMPTS), asked)
 
 
 def _figures(call: Call) -> dict[str, Any]:

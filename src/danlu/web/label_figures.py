@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from danlu.common.strict import to_mapping
-from danlu.feedback.agreement import agreement, grouped
+from danlu.feedback.agreement import agreement, grouped, kappas
 from danlu.feedback.desk import Desk
 from danlu.feedback.records import Ranking
 from danlu.feedback.store import Judgement
@@ -28,6 +28,7 @@ def figures(desk: Desk) -> dict[str, Any]:
     skips = desk.skips()
     return {
         "agreement": to_mapping(agreement(plain)),
+        "kappas": [{"annotators": list(names), **to_mapping(found)} for names, found in kappas(plain).items()],
         "position": leaning(wins_by_position(plain)),
         "length": leaning(wins_by_length(plain)),
         "annotators": {

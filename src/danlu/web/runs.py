@@ -79,7 +79,7 @@ def _report(call: Call) -> Response:
 
 
 def _metrics(call: Call) -> dict[str, Any]:
-    """?file=pretrain/metrics.jsonl&after=BYTES: lines of metrics or samples behind a place in the file, and the place to go on from."""
+    """?file=pretrain/metrics.jsonl&after=BYTES: lines of metrics or samples, and the place to go on from."""
     folder = _run(call)
     wanted = call.query.get("file", "pretrain/metrics.jsonl")
     files = (*_metric_files(folder), *_sample_files(folder))

@@ -135,6 +135,7 @@ def _with_cookie(services: Services, response: Response, secret: str) -> Respons
 
 def _session(call: Call) -> dict[str, Any]:
     found = {**to_mapping(call.account), "csrf": call.session.csrf, "models": [], "run": None}
+    found["has_model"] = any(call.services.models)
     if call.account.role == "admin":
         run = call.services.run
         found |= {"models": [model.name for model in call.services.models], "run": None if run is None else run.told()}

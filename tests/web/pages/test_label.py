@@ -154,6 +154,105 @@ def test_a_pair_a_skip_and_a_demonstration(visit: Visit, served: Served) -> None
     assert not rankings(served, "skip me")
 
 
+def test_how_much_better_one_of_two_is(visit: Visit, served: Served) -> None:
+    add(served, Task("pair", prompt("how much"), ("good", "bad")), Task("pair", prompt("unsaid"), ("good", "bad")))
+    page = visit("/label")
+    shown(page, "how much")
+    grades = page.locator(".strength button")
+    assert grades.first.is_disabled()
+    page.keyboard.press("3")  # nothing is better yet
+    for key in ("ArrowLeft", "3"):
+        page.keyboard.press(key)
+    assert page.locator(".strength [aria-pressed=true]").inner_text() == "3 clearly"
+    page.keyboard.press("=")
+    assert grades.first.is_disabled()  # a tie has no strength
+    assert page.locator(".strength [aria-pressed=true]").count() == 0
+    for key in ("ArrowRight", "4", "2", "Enter"):
+        page.keyboard.press(key)
+    shown(page, "unsaid")
+    page.keyboard.press("ArrowLeft")
+    grades.nth(1).click()
+    grades.nth(1).click()
+    page.get_by_role("button", name="Submit").click()
+    page.wait_for_selector("text=There is nothing to do now")
+    kept(page)
+    assert [each.strength for text in ("how much", "unsaid") for each in rankings(served, text)] == [2, None]
+
+
+def test_an_answer_begun_from_a_models(visit: Visit, served: Served) -> None:
+    add(served, Task("demonstrate", prompt("begin for me")))
+    page = visit("/label")
+    shown(page, "begin for me")
+    begin = page.get_by_role("button", name="Start from a model's answer")
+    field = page.locator("#demonstration")
+    assert field.input_value() == ""  # nobody is given one who did not ask
+    field.fill("my own")
+    assert begin.is_disabled()  # what somebody wrote is not written over
+    field.fill("")
+    page.keyboard.press("Escape")
+    page.keyboard.press("m")
+    until(page, "document.querySelector('#demonstration').value !== ''")
+    text = field.input_value()
+    page.reload()
+    shown(page, "begin for me")
+    assert field.input_value() == text
+    field.fill(f"{text} mended")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("text=There is nothing to do now")
+    kept(page)
+    (found,) = [each for each in served.services.desk.demonstrations() if each.prompt == prompt("begin for me")]
+    assert found.labels == {"began_from": {"model": "tiny", "text": text}}
+    assert found.response == f"{text} mended"
+
+
+def test_long_answers_scroll_in_step(visit: Visit, served: Served) -> None:
+    long, longer = ("\n\n".join(f"line {number}" for number in range(count)) for count in (120, 360))
+    add(served, Task("rank", prompt("long ones"), (long, longer)))
+    page = visit("/label", viewport={"width": 1280, "height": 800})
+    shown(page, "long ones")
+    way = "each.scrollTop / Math.max(1, each.scrollHeight - each.clientHeight)"
+    tops = f"[...document.querySelectorAll('.card > .text')].map((each) => {way})"
+    assert page.evaluate(tops) == [0, 0]
+    page.keyboard.press("h")
+    page.locator(".card > .text").first.hover()
+    page.mouse.wheel(0, 900)
+    until(page, f"{tops}.every((share) => share > 0.05)")
+    first, second = page.evaluate(tops)
+    assert abs(first - second) < 0.02
+    page.keyboard.press("ArrowDown")
+    until(page, f"before => {tops}[0] > before", first)
+    page.reload()
+    shown(page, "long ones")
+    assert page.get_by_role("button", name="Scroll in step").get_attribute("aria-pressed") == "true"
+    page.keyboard.press("h")
+    height = page.evaluate(
+        "Math.min(...[...document.querySelectorAll('.card > .text')].map((each) => each.clientHeight))"
+    )
+    assert height > 800  # in full again
+    for key in ("1", "2", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_selector("text=There is nothing to do now")
+    kept(page)
+
+
+def test_a_reminder_of_a_break_can_be_set_and_switched_off(visit: Visit, served: Served) -> None:
+    page = visit("/label")
+    choice = page.get_by_label("Remind me of a break after")
+    assert choice.input_value() == "45"
+    page.evaluate("localStorage.setItem('label-break', '0.01')")  # minutes
+    page.reload()
+    page.keyboard.press("Shift")
+    page.wait_for_selector(".rest >> text=short break")
+    page.get_by_role("button", name="I am back").click()
+    assert page.locator(".rest").count() == 0
+    choice.select_option("0")
+    page.reload()
+    page.keyboard.press("Shift")
+    page.wait_for_timeout(3000)
+    assert page.locator(".rest").count() == 0
+    assert choice.input_value() == "0"
+
+
 def test_keys_are_dead_while_a_word_is_composed(visit: Visit, served: Served) -> None:
     add(served, Task("rank", prompt("compose"), ("p", "q")))
     page = visit("/label")

@@ -4,6 +4,7 @@ import { button, call, complain, element, header, keep, kept, newId, notify, say
 import { administration } from "./label/admin.js";
 import { helpRows, listen } from "./label/keys.js";
 import { Outbox } from "./label/outbox.js";
+import { reminder } from "./label/rest.js";
 import { TaskView } from "./label/task.js";
 
 const who = await session();
@@ -11,6 +12,7 @@ document.title = `${say("nav.label")} · danlu`;
 const main = document.getElementById("main");
 const place = element("div");
 const counts = element("span", { role: "status" });
+const rest = element("div", { role: "status" });
 const waiting = element("span", { className: "dim", role: "status" });
 const outbox = new Outbox(who.name, (number) => {
   waiting.textContent = number ? say("label.waiting", { number }) : "";
@@ -41,7 +43,8 @@ const size = (by) => {
 size(0);
 document.body.prepend(header("label", who));
 main.append(
-  element("div", { className: "status" }, element("h1", { textContent: say("nav.label") }), counts, element("span", { className: "sizes" }, button(say("label.smaller"), () => size(-0.1), { icon: "A−", className: "quiet" }), button(say("label.larger"), () => size(0.1), { icon: "A+", className: "quiet" }))),
+  element("div", { className: "status" }, element("h1", { textContent: say("nav.label") }), counts, element("span", { className: "sizes" }, button(say("label.smaller"), () => size(-0.1), { icon: "A−", className: "quiet" }), button(say("label.larger"), () => size(0.1), { icon: "A+", className: "quiet" })), reminder(rest)),
+  rest,
   place,
 );
 document.body.append(acts);
@@ -87,7 +90,7 @@ function show(task) {
   const save = (text) => call("PUT", `/api/label/leases/${task.lease}/draft`, { text }).catch(complain);
   const made = new TaskView(task, () => {
     if (view === made) submitButton.disabled = !made.isReady;
-  }, save);
+  }, save, who.has_model ? async () => (await call("POST", `/api/label/leases/${task.lease}/beginning`)).text : null);
   view = made;
   submitButton.disabled = !made.isReady;
   skipButton.disabled = false;

@@ -95,10 +95,12 @@ function people(accounts, draw) {
 const share = (value) => (value === null || value === undefined ? "–" : `${formatNumber(100 * value)}%`);
 const leaning = (found) => (found.share === null ? "–" : say("admin.leaning", { share: share(found.share), low: share(found.low), high: share(found.high), pairs: found.pairs }));
 
+const known = (value) => (value === null ? "–" : formatNumber(value));
+const estimated = ({ value, low, high, items }) => (value === null ? "–" : say("admin.estimate", { value: known(value), low: known(low), high: known(high), items }));
+
 function agreement(figures) {
   const rows = Object.entries(figures.agreement).filter(([, found]) => found && typeof found === "object" && "value" in found).map(([key, found]) => {
-    const value = found.value === null ? "–" : say("admin.estimate", { value: formatNumber(found.value), low: found.low === null ? "–" : formatNumber(found.low), high: found.high === null ? "–" : formatNumber(found.high), items: found.items });
-    return element("tr", {}, element("th", { scope: "row", textContent: say(`agreement.${key}`) }), element("td", { textContent: value }));
+    return element("tr", {}, element("th", { scope: "row", textContent: say(`agreement.${key}`) }), element("td", { textContent: estimated(found) }));
   });
   rows.push(element("tr", {}, element("th", { scope: "row", textContent: say("admin.position") }), element("td", { textContent: leaning(figures.position) })), element("tr", {}, element("th", { scope: "row", textContent: say("admin.length") }), element("td", { textContent: leaning(figures.length) })));
   const heads = ["admin.name", "admin.answers", "admin.skips", "admin.seconds", "admin.others", "admin.gold", "admin.repeats", "admin.position", "admin.length"];
@@ -106,7 +108,9 @@ function agreement(figures) {
     element("tr", {}, element("td", {}, plain(who)), [one.answers, one.skips, one.median_seconds === null ? "–" : formatNumber(one.median_seconds), share(one.others.agreement), share(one.gold.agreement), share(one.repeats.agreement), leaning(one.position), leaning(one.length)].map((text) => element("td", { textContent: String(text) }))),
   );
   const table = element("div", { className: "scroll", tabIndex: 0 }, element("table", {}, element("thead", {}, element("tr", {}, heads.map((key) => element("th", { scope: "col", textContent: say(key) })))), element("tbody", {}, each)));
-  return part("admin.agreement", element("table", {}, element("tbody", {}, rows)), element("small", { className: "dim", textContent: say("admin.yardstick") }), table);
+  const two = figures.kappas.map(({ annotators: [one, other], ...found }) => element("tr", {}, element("th", { scope: "row" }, plain(one), " – ", plain(other)), element("td", { textContent: estimated(found) })));
+  const pairs = two.length ? element("div", { className: "scroll", tabIndex: 0 }, element("table", {}, element("caption", { textContent: say("admin.kappas") }), element("tbody", {}, two))) : null;
+  return part("admin.agreement", element("table", {}, element("tbody", {}, rows)), element("small", { className: "dim", textContent: say("admin.yardstick") }), table, pairs);
 }
 
 function settling(conflicts, draw) {

@@ -2,7 +2,7 @@
 
 import { composing, say } from "../common.js";
 
-export const KEYS = ["digit", "shift", "backspace", "enter", "left", "equal", "zero", "flag", "note", "skip", "undo", "help"];
+export const KEYS = ["digit", "shift", "backspace", "enter", "left", "strength", "equal", "zero", "begin", "step", "scroll", "flag", "note", "skip", "undo", "help"];
 
 /** @param actions has the functions named below; @param view gives the task on the screen, or null. */
 export function listen(actions, view) {
@@ -21,12 +21,14 @@ export function listen(actions, view) {
     if (event.key === "z") return act(event, actions.undo);
     const shown = view();
     if (!shown) return;
-    const simple = { s: actions.skip, f: actions.flag, n: actions.note };
+    const simple = { s: actions.skip, f: actions.flag, n: actions.note, m: () => shown.begin(), h: () => shown.step() };
     if (simple[event.key]) return act(event, simple[event.key]);
     const onControl = event.target.closest?.("button, a, summary, input");
     if (event.key === "Enter" && !onControl) return act(event, actions.submit);
+    const lines = { ArrowUp: -2, ArrowDown: 2 }[event.key];
+    if (lines && shown.inStep?.isOn && !onControl) return act(event, () => shown.inStep.by(lines));
     if (shown.task.kind === "pair") {
-      const verdicts = { ArrowLeft: () => shown.focus().prefer(0), ArrowRight: () => shown.focus().prefer(1), "=": () => shown.focus().tie(""), 0: () => shown.focus().tie("both bad") };
+      const verdicts = { ArrowLeft: () => shown.focus().prefer(0), ArrowRight: () => shown.focus().prefer(1), "=": () => shown.focus().tie(""), 0: () => shown.focus().tie("both bad"), ...Object.fromEntries([1, 2, 3, 4].map((value) => [value, () => shown.focus().grade(value)])) };
       if (verdicts[event.key]) act(event, verdicts[event.key]);
     } else if (shown.task.kind === "rank") {
       // The focus leaves the button it was on, so that Enter submits.

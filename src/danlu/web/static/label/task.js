@@ -1,18 +1,26 @@
 // One task on the screen: its conversation, its answers or the place to write one, and what was found wrong with them.
 
-import { button, element, forget, formatNumber, keep, kept, say } from "../common.js";
+import { button, complain, element, forget, formatNumber, keep, kept, say } from "../common.js";
 import { markdown, plain } from "../text.js";
 import { difference } from "./difference.js";
 import { Order } from "./order.js";
+import { InStep } from "./scrolling.js";
 
 export const FLAGS = ["not_an_answer", "harmful", "personal_data", "broken_prompt", "wrong_language", "cannot_judge"];
 const LETTERS = "ABCDEFGHI";
+const STRENGTHS = [1, 2, 3, 4];
 
 export class TaskView {
-  /** @param task as the server gave it; @param changed is called when what could be submitted has changed. */
-  constructor(task, changed, saveDraft) {
+  /**
+   * @param task as the server gave it
+   * @param changed is called when what could be submitted has changed
+   * @param saveDraft keeps a text at the server
+   * @param fetchBeginning gives a model's answer to start from; null where no model is served
+   */
+  constructor(task, changed, saveDraft, fetchBeginning) {
     this.task = task;
     this.changed = changed;
+    this.fetchBeginning = fetchBeginning;
     this.order = new Order(task.completions.length);
     this.began = performance.now();
     this.flags = flagBoxes(say("flag.task"));
@@ -44,7 +52,29 @@ export class TaskView {
       keep(this.draftKey, this.text.value);
       this.drawAndTell();
     });
-    return element("div", { className: "writing" }, this.text, this.count, element("details", {}, element("summary", { textContent: say("label.preview") }), this.preview));
+    this.beginButton = this.fetchBeginning && button(say("label.begin"), () => this.begin(), { className: "quiet", title: say("label.begin.help") });
+    const under = element("div", { className: "under" }, this.count, this.beginButton);
+    return element("div", { className: "writing" }, this.text, under, element("details", {}, element("summary", { textContent: say("label.preview") }), this.preview));
+  }
+
+  /** Write what a model answers into the field, for the person to mend; never over something that they have written. */
+  async begin() {
+    if (!this.beginButton || this.beginButton.disabled) return;
+    this.beginButton.disabled = true;
+    this.beginButton.classList.add("waiting");
+    try {
+      const text = await this.fetchBeginning();
+      if (this.isClosed || this.text.value.trim()) return;
+      this.text.value = text;
+      keep(this.draftKey, text);
+      this.text.focus();
+      this.text.setSelectionRange(0, 0);
+    } catch (error) {
+      complain(error);
+    } finally {
+      this.beginButton.classList.remove("waiting");
+      this.drawAndTell();
+    }
   }
 
   answers() {
@@ -71,8 +101,30 @@ export class TaskView {
       this.compare.ariaPressed = String(this.compare.ariaPressed !== "true");
       this.draw();
     }, { className: "quiet", ariaPressed: "false" });
+    this.inStep = new InStep(this.cards.map((each) => each.content), grid);
+    this.stepButton = button(say("label.step"), () => this.step(), { className: "quiet", ariaPressed: String(this.inStep.isOn), title: say("label.step.help") });
     const verdicts = isPair ? [button(say("label.pair.tie"), () => this.tie("")), button(say("label.pair.bad"), () => this.tie("both bad"))] : [];
-    return element("div", {}, element("div", { className: "tools" }, verdicts, layout, this.compare), grid);
+    return element("div", {}, element("div", { className: "tools" }, verdicts, layout, this.stepButton, this.compare), grid, isPair && this.strengths());
+  }
+
+  /** How clearly the better of two is better; it may be left unsaid. */
+  strengths() {
+    this.strength = null;
+    this.strengthButtons = STRENGTHS.map((value) => button(`${value} ${say(`label.strength.${value}`)}`, () => this.grade(value), { ariaPressed: "false", disabled: true }));
+    return element("div", { className: "strength tools", role: "group", ariaLabel: say("label.strength") }, element("span", { className: "dim", textContent: say("label.strength") }), this.strengthButtons);
+  }
+
+  grade(value) {
+    if (this.order.groups.length !== 2) return;
+    this.strength = this.strength === value ? null : value;
+    this.drawAndTell();
+  }
+
+  /** Answers of one height that scroll together, or each in its full length. */
+  step() {
+    if (!this.inStep) return;
+    this.inStep.turn(!this.inStep.isOn);
+    this.stepButton.ariaPressed = String(this.inStep.isOn);
   }
 
   place(number, tied) {
@@ -99,6 +151,7 @@ export class TaskView {
   tie(verdict) {
     this.order.groups = [[0, 1]];
     this.verdict = verdict;
+    this.strength = null;
     this.drawAndTell();
   }
 
@@ -111,10 +164,15 @@ export class TaskView {
     if (this.text) {
       this.count.textContent = say("label.length", { characters: formatNumber([...this.text.value].length, 6) });
       this.preview.replaceChildren(markdown(this.text.value));
+      if (this.beginButton && !this.beginButton.classList.contains("waiting")) this.beginButton.disabled = this.text.value.trim() !== "";
       return;
     }
     const ranks = this.order.ranks();
     const first = this.order.groups[0]?.[0] ?? 0;
+    this.strengthButtons?.forEach((each, place) => {
+      each.disabled = this.order.groups.length !== 2;
+      each.ariaPressed = String(this.strength === STRENGTHS[place]);
+    });
     this.cards.forEach(({ card, content, place, text }, number) => {
       const rank = ranks[number];
       const tied = rank !== null && this.order.groups[rank].length > 1;
@@ -140,7 +198,7 @@ export class TaskView {
   answer(id) {
     const shared = { id, lease: this.task.lease, flags: this.flags.values(), note: [this.verdict, this.note.value].filter(Boolean).join("\n"), seconds: (performance.now() - this.began) / 1000 };
     if (this.text) return { ...shared, response: this.text.value };
-    return { ...shared, ranks: this.order.ranks(), completion_flags: this.cards.map((each) => each.flags.values()), ratings: this.cards.map((each) => (each.rating.value ? Number(each.rating.value) : null)) };
+    return { ...shared, ranks: this.order.ranks(), strength: this.strength ?? null, completion_flags: this.cards.map((each) => each.flags.values()), ratings: this.cards.map((each) => (each.rating.value ? Number(each.rating.value) : null)) };
   }
 
   close() {
