@@ -45,4 +45,5 @@ class Sampler:
         else:
             decoder = Decoder.of(model)
         continued = Generator(decoder, self._tokenizer).generate(self._prompts, self._config)
-        return [(prompt, each.text) for prompt, each in zip(self._prompts, continued, strict=True)]
+        cut = "\N{REPLACEMENT CHARACTER}"  # a character that the last token began and did not end
+        return [(prompt, each.text.rstrip(cut)) for prompt, each in zip(self._prompts, continued, strict=True)]

@@ -26,9 +26,11 @@ let looking = null;
 
 const submitButton = button(say("label.submit"), submit, { className: "main", disabled: true });
 const skipButton = button(say("label.skip"), skip, { disabled: true });
+const extra = element("div", { className: "extra" });
 const acts = element(
   "div",
   { className: "acts", role: "toolbar", ariaLabel: say("label.acts") },
+  extra,
   submitButton,
   skipButton,
   button(say("label.undo"), undo),
@@ -80,6 +82,7 @@ function show(task) {
   view?.close();
   view = null;
   ahead = null;
+  extra.replaceChildren();
   if (!task) {
     place.replaceChildren(element("p", { textContent: say(who.role === "admin" ? "label.none-admin" : "label.none") }));
     submitButton.disabled = skipButton.disabled = true;
@@ -95,6 +98,7 @@ function show(task) {
   submitButton.disabled = !made.isReady;
   skipButton.disabled = false;
   place.replaceChildren(made.node);
+  if (made.strengthNode) extra.append(made.strengthNode);
   window.scrollTo(0, 0);
   made.focus();
   ahead = fetchTask([task.lease]).catch(() => undefined);

@@ -101,17 +101,18 @@ export class TaskView {
       this.compare.ariaPressed = String(this.compare.ariaPressed !== "true");
       this.draw();
     }, { className: "quiet", ariaPressed: "false" });
+    this.strength = null;
+    this.strengthNode = isPair ? this.strengths() : null; // stands with what ends the task, always in sight
     this.inStep = new InStep(this.cards.map((each) => each.content), grid);
     this.stepButton = button(say("label.step"), () => this.step(), { className: "quiet", ariaPressed: String(this.inStep.isOn), title: say("label.step.help") });
     const verdicts = isPair ? [button(say("label.pair.tie"), () => this.tie("")), button(say("label.pair.bad"), () => this.tie("both bad"))] : [];
-    return element("div", {}, element("div", { className: "tools" }, verdicts, layout, this.stepButton, this.compare), grid, isPair && this.strengths());
+    return element("div", {}, element("div", { className: "tools" }, verdicts, layout, this.stepButton, this.compare), grid);
   }
 
   /** How clearly the better of two is better; it may be left unsaid. */
   strengths() {
-    this.strength = null;
-    this.strengthButtons = STRENGTHS.map((value) => button(`${value} ${say(`label.strength.${value}`)}`, () => this.grade(value), { ariaPressed: "false", disabled: true }));
-    return element("div", { className: "strength tools", role: "group", ariaLabel: say("label.strength") }, element("span", { className: "dim", textContent: say("label.strength") }), this.strengthButtons);
+    this.strengthButtons = STRENGTHS.map((value) => button(`${value} ${say(`label.strength.${value}`)}`, () => this.grade(value), { ariaPressed: "false" }));
+    return element("div", { className: "strength tools", role: "group", ariaLabel: say("label.strength"), hidden: true }, element("span", { className: "dim", textContent: say("label.strength") }), this.strengthButtons);
   }
 
   grade(value) {
@@ -169,8 +170,8 @@ export class TaskView {
     }
     const ranks = this.order.ranks();
     const first = this.order.groups[0]?.[0] ?? 0;
+    if (this.strengthNode) this.strengthNode.hidden = this.order.groups.length !== 2;
     this.strengthButtons?.forEach((each, place) => {
-      each.disabled = this.order.groups.length !== 2;
       each.ariaPressed = String(this.strength === STRENGTHS[place]);
     });
     this.cards.forEach(({ card, content, place, text }, number) => {

@@ -38,7 +38,7 @@ class Moments {
     this.slider.max = String(this.moments.length - 1);
     this.slider.disabled = this.moments.length < 2;
     const prompts = [...new Set(this.moments.flat().map(({ prompt }) => prompt))];
-    this.every.replaceChildren(...prompts.map((prompt) => element("div", { className: "sample" }, written("p", prompt, element("b", {}, plain(prompt))), element("dl", {}, this.moments.flatMap((moment) => moment.filter((line) => line.prompt === prompt).flatMap((line) => [element("dt", { textContent: when(line) }), written("dd", line.text, plain(line.text))]))))));
+    this.every.replaceChildren(...prompts.map((prompt) => element("div", { className: "sample" }, written("p", prompt, element("b", {}, plain(prompt))), element("dl", {}, this.moments.flatMap((moment) => moment.filter((line) => line.prompt === prompt).flatMap((line) => [element("dt", { textContent: when(line) }), written("dd", line.text, plain(line.text.trim()))]))))));
     this.draw();
     return this.node;
   }
