@@ -10,7 +10,10 @@ import pytest
 import danlu.scaling
 from danlu.cli.main import main
 from danlu.common.errors import DanluError
+from danlu.scaling.config import ForecastConfig
 from danlu.scaling.decisions import allocate, cheapest, worth_of_passes
+from danlu.scaling.fit_record import read_loss_law
+from danlu.scaling.ladder_fit import fit_points, write_fit
 from danlu.scaling.laws import FRONTIER, SIGMOID, SURFACE
 from danlu.scaling.points import write_points
 from danlu.scaling.table import table_of
@@ -156,9 +159,13 @@ def test_accuracy_from_loss():
         ([{**row, "D": row["D"] / 1e9} for row in sweep()], "auto", "another unit"),
         ([*sweep(), {"N": 125.0, "D": 1e10, "loss": 3.0}], "auto", "different units"),
         ([*sweep(), {"N": "small", "D": 1e10, "loss": 3.0}], "auto", "the text 'small'"),
-        ([*sweep(), {"N": 1e9, "D": 1e10, "loss": "5,429"}], "auto", "may mean 5.429 or 5429"),
+        ([row | {"loss": f"{row['loss']:.3f}".replace(".", ",")} for row in sweep()], "auto", "may mean"),
         ([row | {"C": 9e6 * row["N"] * row["D"]} for row in sweep()], "auto", "do not go together"),
-        ([row | {"N (M)": row.pop("N") if i else "70M"} for i, row in enumerate(sweep())], "auto", "names a unit"),
+        (
+            [{"N (M)": row["N"] / 1e6 if i else "70M", "D": row["D"], "loss": 3.0} for i, row in enumerate(sweep())],
+            "auto",
+            "names a unit",
+        ),
         (sweep(), "chinchila", "no law"),
         ([{"size": 1.0, "value": 2.0}], "auto", "looks like a loss"),
         ([], "auto", "no rows"),
@@ -289,3 +296,45 @@ def test_conditions_may_name_what_was_taken_or_reckoned():
     own = [row | {"n": float(index)} for index, row in enumerate(rows)]  # a column of that name goes before the role
     kept = danlu.scaling.fit(own, "surface", columns={"N": "params (M)"}, where="N < 20", refits=10).rows
     assert len(kept) == 20
+
+
+def test_a_plan_takes_a_tables_law(tmp_path, capsys):
+    path, out = tmp_path / "runs.jsonl", tmp_path / "fit.json"
+    path.write_text("\n".join(json.dumps(row) for row in sweep()), encoding="utf-8")
+    assert main(["fit", str(path), "--law", "surface", "--refits", "40", "--json", str(out)]) == 0
+    record = json.loads(out.read_text())
+    law = read_loss_law(out)
+    assert record["params"]["E"]["value"] == law.E
+    assert law.loss(1e9, 2e10) == pytest.approx(1.69 + 406.4 / 1e9**0.34 + 410.7 / 2e10**0.28, rel=0.01)
+    assert law.largest_flops == pytest.approx(max(6 * row["N"] * row["D"] for row in sweep()))
+    assert 1e-4 < law.relative_error < 0.2
+    words = ["plan", "--model", "7B", "--tokens", "1T", "--chip", "h100", "--count", "64", "--fit", str(out), "--json"]
+    capsys.readouterr()
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out)["plan"]["loss"]["law"] == str(out)
+
+
+def test_a_fit_that_cannot_divide_compute_is_shown_first(tmp_path, capsys):
+    path, out = tmp_path / "runs.jsonl", tmp_path / "fit.json"
+    path.write_text("\n".join(json.dumps(row) for row in sweep()), encoding="utf-8")
+    words = ["fit", str(path), "--law", "floor_free", "--compute", "1e21", "--refits", "10", "--json", str(out)]
+    assert main(words) == 2
+    said = capsys.readouterr()
+    assert "floor_free: L = k C^-g" in said.out
+    assert "says nothing about dividing compute" in said.err
+    assert out.exists()
+    with pytest.raises(DanluError, match="does not part parameters from tokens"):
+        read_loss_law(out)
+
+
+def test_a_ladders_law_of_another_version_is_said(ladder, tmp_path):
+    write_fit(fit_points(ladder(noise=0.002), ForecastConfig()), tmp_path / "fit.json")
+    assert read_loss_law(tmp_path) == read_loss_law(tmp_path / "fit.json")
+    old = json.loads((tmp_path / "fit.json").read_text())
+    old["surface"]["huber_delta"] = 0.001
+    (tmp_path / "fit.json").write_text(json.dumps(old))
+    with pytest.raises(DanluError, match=r"from another version of danlu.*\n.*danlu fit RUN --json"):
+        read_loss_law(tmp_path)
+    (tmp_path / "fit.json").write_text("{}")
+    with pytest.raises(DanluError, match="is no fit"):
+        read_loss_law(tmp_path)

@@ -6,6 +6,7 @@ from pathlib import Path
 import tyro
 
 from danlu.cli.parse import parse
+from danlu.common.errors import DanluError
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,15 @@ def main(words: list[str]) -> None:
     )
     inputs = {role: column for role, column in columns.items() if role in "NDC"}
     predicted = predict_table(fitted, arguments.predict, inputs) if arguments.predict else None
-    allocations = [
-        allocate(fitted, compute, distinct=arguments.distinct, served=arguments.served) for compute in arguments.compute
-    ]
-    target = (arguments.target, cheapest(fitted, arguments.target)) if arguments.target is not None else None
+    allocations, target = [], None
+    refused: DanluError | None = None
+    try:
+        for compute in arguments.compute:
+            allocations.append(allocate(fitted, compute, distinct=arguments.distinct, served=arguments.served))
+        if arguments.target is not None:
+            target = (arguments.target, cheapest(fitted, arguments.target))
+    except DanluError as error:  # the fit itself stands, and is shown and written first
+        refused = error
     for line in view(fitted, predicted, allocations, target):
         print(line)
     if arguments.json:
@@ -109,6 +115,8 @@ def main(words: list[str]) -> None:
 
         write_atomic(arguments.html, render_fit(fitted, predicted, allocations))
         print(f"wrote {arguments.html}")
+    if refused is not None:
+        raise refused
 
 
 def table_file(path: Path) -> Path:

@@ -74,7 +74,7 @@ class Arguments:
     date: str | None = None
     """Day of prices and rules: 2023-11-17; a bare month or year is its last day; today by default."""
     fit: Path | None = None
-    """fit.json of a ladder of your own (`danlu fit --json`), for the loss; a published law by default."""
+    """A run's folder, or what `danlu fit TABLE --json FILE` wrote, for the loss; a published law by default."""
     chips: Path | None = None
     """TOML file with chips of your own, or other figures and prices for known ones."""
     table: Path | None = None
@@ -129,15 +129,13 @@ def _optional_values(words: list[str]) -> list[str]:
 
 
 def _law(path: Path | None) -> "LossLaw":
-    from danlu.planner.loss import REPLICATION, law_from
+    from danlu.planner.loss import REPLICATION
 
     if path is None:
         return REPLICATION
-    from danlu.scaling.ladder_fit import read_fit
+    from danlu.scaling.fit_record import read_loss_law
 
-    fit = read_fit(path)
-    largest = max(point.flops for point in fit.points)
-    return law_from(dict(fit.surface.parameters), str(path), max(fit.noise, 0.002), largest)
+    return read_loss_law(path)
 
 
 def _table(arguments: Arguments) -> None:

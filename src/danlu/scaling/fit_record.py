@@ -1,23 +1,33 @@
-"""A fit as plain mappings, ready for JSON: every number unrounded."""
+"""A fit as plain mappings, ready for JSON, every number unrounded; and the law for plans that such a file holds."""
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from danlu.common.errors import DanluError
+from danlu.common.files import read_json
 from danlu.common.strict import to_mapping
-from danlu.scaling.analysis import Held, TableFit
-from danlu.scaling.decisions import Allocation, Range
+from danlu.planner.loss import LossLaw, law_from
 from danlu.scaling.rows import Rows
 
+if TYPE_CHECKING:
+    from danlu.scaling.analysis import Held, TableFit
+    from danlu.scaling.decisions import Allocation, Range
+
+_ORDERS = 1.5
+"""Orders of compute beyond the largest run at which a `LossLaw` says its error."""
+_NORMAL_80 = 1.2816
+"""Half of a normal distribution's middle 80%, in standard deviations."""
 _INPUTS = ("N", "D", "C", "U", "S1", "S2", "experts", "loss", "step", "lr")
 
 
 def fit_record(
-    fitted: TableFit,
+    fitted: "TableFit",
     *,
-    predicted: Held | None = None,
-    allocations: Sequence[Allocation] = (),
-    target: tuple[float, Range] | None = None,
+    predicted: "Held | None" = None,
+    allocations: "Sequence[Allocation]" = (),
+    target: "tuple[float, Range] | None" = None,
 ) -> dict[str, Any]:
     """The JSON of `danlu fit`.
 
@@ -62,6 +72,8 @@ def fit_record(
         "starts_agreed": fitted.lead.agreed,
         "refits": len(fitted.draws),
     }
+    if (law := _for_plans(fitted)) is not None:
+        record["for_plans"] = law
     if fitted.holdout is not None:
         held = fitted.holdout
         record["holdout"] = {
@@ -85,7 +97,61 @@ def fit_record(
     return plain
 
 
-def held_rows(held: Held) -> list[dict[str, Any]]:
+def read_loss_law(path: Path) -> LossLaw:
+    """The law for plans in a file that `danlu fit --json` or a run wrote, or in a run's folder.
+
+    Raises:
+        DanluError: there is none, it is from an older danlu, or its law does not part N from D.
+    """
+    if path.is_dir():
+        path = next(
+            (each for each in (path / "fit" / "fit.json", path / "fit.json") if each.exists()), path / "fit.json"
+        )
+    data = read_json(path)
+    if isinstance(data, dict) and "points" in data:
+        from danlu.scaling.ladder_fit import read_fit
+
+        fit = read_fit(path)
+        largest = max(point.flops for point in fit.points)
+        return law_from(dict(fit.surface.parameters), str(path), max(fit.noise, 0.002), largest)
+    if not isinstance(data, dict) or "params" not in data:
+        raise DanluError(f"{path} is no fit.", "Make one: danlu fit TABLE --json fit.json")
+    law = data.get("for_plans")
+    if not isinstance(law, dict):
+        raise DanluError(
+            f"the law of {path}, {data.get('law')}, does not part parameters from tokens, as a plan needs.",
+            "Fit rows in which both vary: danlu fit TABLE --law surface --json fit.json",
+        )
+    doubt = "" if data.get("trusted", True) else ", NOT TO BE TRUSTED: see its warnings"
+    parameters = {name: float(law[name]) for name in ("E", "A", "B", "alpha", "beta") if name in law}
+    return law_from(parameters, f"{path}{doubt}", float(law["relative_error"]), float(law["largest_flops"]))
+
+
+def _for_plans(fitted: "TableFit") -> dict[str, float] | None:
+    """The leading law as `danlu plan --fit` takes it; None where it is no surface over N and D.
+
+    Its error is that of the fit's own 80% interval, one and a half orders of compute beyond the largest run, at the
+    middle number of tokens a parameter.
+    """
+    found = fitted.lead.parameters
+    if fitted.law.variables != ("N", "D") or not {"E", "A", "B", "alpha"} <= found.keys():
+        return None
+    values = fitted.rows.values
+    largest = float((6.0 * values["N"] * values["D"]).max())
+    ratio = float(_geometric_mean(values["D"] / values["N"]))
+    compute = largest * 10**_ORDERS
+    params = math.sqrt(compute / 6.0 / ratio)
+    said = fitted.predict({"N": params, "D": params * ratio, "C": compute}, 0.8)
+    spread = math.log(float(said.high[0]) / float(said.low[0])) / 2 / _NORMAL_80
+    law = {name: found[name] for name in ("E", "A", "B", "alpha")} | {"beta": found.get("beta", found["alpha"])}
+    return law | {"relative_error": spread, "largest_flops": largest}
+
+
+def _geometric_mean(values: Any) -> float:
+    return math.exp(sum(math.log(value) for value in values.tolist()) / len(values))
+
+
+def held_rows(held: "Held") -> list[dict[str, Any]]:
     """One mapping a predicted row."""
     said, narrow = held.prediction, held.narrow
     rows = []

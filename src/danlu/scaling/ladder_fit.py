@@ -211,9 +211,19 @@ def read_fit(path: Path) -> Fit:
     """Read `fit.json`.
 
     Raises:
-        DanluError: missing or damaged.
+        DanluError: missing, damaged, or of an older danlu.
     """
-    return from_mapping(Fit, read_json(path), str(path))
+    data = read_json(path)
+    try:
+        return from_mapping(Fit, data, str(path))
+    except DanluError as error:
+        if not isinstance(data, dict) or not {"points", "surface"} <= data.keys():
+            raise
+        raise DanluError(
+            f"{path} is from another version of danlu ({error.cause.removeprefix(f'{path}: ').rstrip('.')}).",
+            "Make it anew: `danlu run` with the run's folder, which keeps what is trained; for a plan, danlu fit RUN"
+            " --json fit.json.",
+        ) from error
 
 
 def _noise(surface: LawFit, config: ForecastConfig) -> float:
