@@ -65,6 +65,19 @@ def test_names_forgive_spelling() -> None:
     assert find_model("gpt3").name == "gpt3-175b"
 
 
+@pytest.mark.parametrize(
+    ("hub", "name"),
+    [
+        ("meta-llama/Llama-3.1-8B-Instruct", "llama3-8b"),
+        ("meta-llama/Llama-2-70b-chat-hf", "llama2-70b"),
+        ("mistralai/Mixtral-8x7B-Instruct-v0.1", "mixtral-8x7b"),
+        ("deepseek-ai/DeepSeek-V3-Base", "deepseek-v3"),
+    ],
+)
+def test_names_of_the_hub_are_understood(hub: str, name: str) -> None:
+    assert find_model(hub).name == name
+
+
 def test_unknown_name_gives_the_nearest() -> None:
     with pytest.raises(DanluError) as caught:
         find_model("lama3-70b")

@@ -43,6 +43,11 @@ def test_tokens_read(text: str, tokens: float) -> None:
         ("1e24flops", Budget("flops", 1e24)),
         ("500 EFLOPs", Budget("flops", 5e20)),
         ("64 A100 for 30 days", Budget("chips-time", 64 * 720, "A100", 64, 30 * 86400)),
+        ("64 A100 x 30 days", Budget("chips-time", 64 * 720, "A100", 64, 30 * 86400)),
+        ("64 A100, 30 days", Budget("chips-time", 64 * 720, "A100", 64, 30 * 86400)),
+        ("64 A100s for a week", Budget("chips-time", 64 * 168, "A100", 64, 7 * 86400)),
+        ("5000 H100-days", Budget("chip-hours", 120e3, "H100")),
+        ("100 gpu years", Budget("chip-hours", 100 * 8766)),
         ("64 x A100 for 2 weeks", Budget("chips-time", 64 * 336, "A100", 64, 14 * 86400)),
     ],
 )
@@ -57,6 +62,9 @@ def test_budgets_read(text: str, budget: Budget) -> None:
     ("read", "text", "hint"),
     [
         (parse_tokens, "15 TB", "tokens as in 15T"),
+        (parse_tokens, "100GB", "some 25B tokens"),
+        (parse_budget, "3 months", "64 H100 for 3 months"),
+        (parse_budget, "1,5Musd", "a point"),
         (parse_tokens, "3GiB", "tokens"),
         (parse_tokens, "15 terabytes", "3.75T tokens"),
         (parse_budget, "30M RMB", "US dollars"),

@@ -84,9 +84,17 @@ def find_model(name: str) -> NamedModel:
     )
 
 
+_TAUGHT = re.compile(r"(?:-(?:hf|chat|it|base|instruct|v0\.\d))+$", re.IGNORECASE)
+"""Ends of Hugging Face names that change no shape."""
+
+
 def lookup(name: str) -> NamedModel | None:
-    """The named model, or None."""
-    found = _labels().get(_plain(name))
+    """The named model, or None; a Hugging Face name loses its owner, and a version taught to answer is its base's."""
+    labels = _labels()
+    bare = re.sub(r"^[\w.-]+/(?=[^/]+$)", "", name)
+    base = _TAUGHT.sub("", bare)
+    plain = (_plain(name), _plain(bare), _plain(base))
+    found = next((labels[each] for each in plain if each in labels), None)
     return _named(found) if found else None
 
 
@@ -140,13 +148,58 @@ _ENCODERS = ("bert", "electra", "vit", "clip", "wav2vec", "t5", "whisper", "bart
 _KEYS = {
     "layers": ("num_hidden_layers", "n_layer", "num_layers", "n_layers"),
     "hidden": ("hidden_size", "n_embd", "d_model"),
-    "heads": ("num_attention_heads", "n_head", "n_heads"),
+    "heads": ("num_attention_heads", "n_head", "n_heads", "num_heads", "attention_heads"),
     "vocab": ("vocab_size", "padded_vocab_size"),
 }
-_PLAIN_FFN = {"gpt2", "bloom", "opt", "gpt_neox", "falcon", "mpt", "nemotron", "phi"}
-_LAYER_NORM = {"gpt2", "bloom", "opt", "gpt_neox", "falcon", "mpt", "nemotron", "dbrx", "phi"}
-_BIASED = {"gpt2", "bloom", "opt", "gpt_neox", "phi"}
-_TIED_BY_DEFAULT = {"gpt2", "bloom", "opt", "gemma", "gemma2", "mpt", "falcon"}
+_LEARNED_POSITIONS = {"gpt2", "gpt_bigcode", "gpt_neo", "openai-gpt"}
+_PLAIN_FFN = {"bloom", "opt", "gpt_neox", "gptj", "codegen", "falcon", "mpt", "nemotron", "phi", "starcoder2", "xglm"}
+_PLAIN_FFN |= {"biogpt", "ctrl", "persimmon", "arcee", "apertus", "nanochat", *_LEARNED_POSITIONS}
+_LAYER_NORM = {"bloom", "opt", "gpt_neox", "gptj", "codegen", "falcon", "mpt", "nemotron", "dbrx", "phi", "starcoder2"}
+_LAYER_NORM |= {"biogpt", "ctrl", "persimmon", "xglm", *_LEARNED_POSITIONS}
+_BIASED = {"gpt2", "bloom", "opt", "gpt_neox", "phi", "starcoder2", "gpt_bigcode", "persimmon", "xglm", "biogpt"}
+_BIASED |= {"openai-gpt", "ctrl"}
+_TIED_BY_DEFAULT = {
+    "gpt2",
+    "bloom",
+    "opt",
+    "gemma",
+    "gemma2",
+    "gemma3_text",
+    "mpt",
+    "falcon",
+    "cohere",
+    "cohere2",
+    "ctrl",
+}
+_TIED_BY_DEFAULT |= {"starcoder2", "xglm", "biogpt", *_LEARNED_POSITIONS}
+_GATED = {"llama", "llama4_text", "mistral", "ministral", "mixtral", "phi3", "phimoe"}
+_GATED |= {"qwen", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe"}
+_GATED |= {"gemma", "gemma2", "gemma3_text", "vaultgemma"}
+_GATED |= {"deepseek", "deepseek_v2", "deepseek_v3", "deepseek_v32", "kimi_k2"}
+_GATED |= {"glm", "glm4", "glm4_moe", "chatglm", "minimax_m2"}
+_GATED |= {"ernie4_5", "ernie4_5_moe", "exaone4", "seed_oss", "gpt_oss"}
+_GATED |= {"olmo", "olmo2", "olmo3", "olmoe", "flex_olmo"}
+_GATED |= {"granite", "granitemoe", "granitemoeshared", "cohere", "cohere2"}
+_GATED |= {"baichuan", "internlm", "internlm2", "internlm3", "minicpm", "yi", "xverse"}
+_GATED |= {"stablelm", "smollm3", "helium", "bitnet", "diffllama", "dbrx", "grok-1"}
+_UNLIKE = {"doge", "jetmoe", "lfm2", "lfm2_moe", "longcat_flash", "minimax", "minimax_text_01"}
+"""Types whose layers are of another make, and whose keys do not say it."""
+_OTHER_LAYERS = ("mamba_", "ssm_", "linear_", "lru_", "conv_L_", "attn_layer_", "rwkv_", "time_step_")
+"""Beginnings of keys that speak of layers without attention."""
+
+
+def _refuse_other_layers(config: Mapping[str, Any], kind: str, name: str) -> None:
+    kinds = config.get("layer_types") or config.get("layers_block_type")
+    if isinstance(kinds, list):
+        other = sorted({str(each) for each in kinds if "attention" not in str(each) or "linear" in str(each)})
+    else:
+        other = [key for key in config if key.startswith(_OTHER_LAYERS)][:1]
+    if other or kind in _UNLIKE:
+        what = f" ({', '.join(other)})" if other else ""
+        raise DanluError(
+            f"the configuration of {name} has layers{what} that are not modelled here.",
+            "Give its size as a number of parameters (--model 7B) for a plain transformer of that size.",
+        )
 
 
 def shape_from_config(config: Mapping[str, Any], name: str) -> ModelShape:
@@ -166,6 +219,7 @@ def shape_from_config(config: Mapping[str, Any], name: str) -> ModelShape:
 
 def _shape_from_config(config: Mapping[str, Any], name: str) -> ModelShape:
     kind = str(config.get("model_type", ""))
+    _refuse_other_layers(config, kind, name)
     sizes = {field: _number(config, keys, name) for field, keys in _KEYS.items()}
     hidden, heads = sizes["hidden"], sizes["heads"]
     kv_heads = config.get("num_key_value_heads") or config.get("multi_query_group_num") or heads
@@ -173,12 +227,14 @@ def _shape_from_config(config: Mapping[str, Any], name: str) -> ModelShape:
         kv_heads = 1 if config.get("multi_query") else heads
     elif kind == "falcon":
         kv_heads = config.get("num_kv_heads", heads)
-    ffn = next(
-        (config[key] for key in ("intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size") if config.get(key)),
-        4 * hidden,
-    )
+    elif kind == "gpt_bigcode" and config.get("multi_query", True):
+        kv_heads = 1
+    widths = ("intermediate_size_mlp", "intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size", "dff")
+    ffn = next((config[key] for key in widths if config.get(key)), 4 * hidden)
+    if kind == "qwen":  # the first Qwen counts the gate's and the value's width together
+        ffn = int(ffn) // 2
     biased = kind in _BIASED
-    qkv_bias = biased or kind == "qwen2" or kind == "qwen2_moe" or bool(config.get("attention_bias"))
+    qkv_bias = biased or kind in ("qwen", "qwen2", "qwen2_moe") or bool(config.get("attention_bias"))
     qkv_bias = qkv_bias or bool(config.get("add_qkv_bias"))
     shape = ModelShape(
         name=name,
@@ -198,7 +254,11 @@ def _shape_from_config(config: Mapping[str, Any], name: str) -> ModelShape:
         qk_norm=kind in ("qwen3", "qwen3_moe", "gemma3_text"),
         qkv_bias=qkv_bias,
         out_bias=biased or (bool(config.get("attention_bias")) and kind not in ("glm4", "deepseek_v3")),
-        ffn_bias=biased or bool(config.get("mlp_bias")),
+        ffn_bias=biased or kind in ("gptj", "codegen", "gpt_neo") or bool(config.get("mlp_bias")),
+        doubt=""
+        if kind in _GATED | _PLAIN_FFN
+        else f"models of the type '{kind}' are not known here: {name} is read as a usual decoder with a gated"
+        " feed-forward network; check its number of parameters",
     )
     if config.get("kv_lora_rank"):
         shape = replace(
@@ -216,18 +276,26 @@ def _shape_from_config(config: Mapping[str, Any], name: str) -> ModelShape:
 
 
 def _experts(config: Mapping[str, Any], kind: str, shape: ModelShape) -> Experts | None:
-    count = next((config[k] for k in ("num_experts", "num_local_experts", "n_routed_experts") if config.get(k)), 0)
+    counts = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+    count = next((config[key] for key in counts if config.get(key)), 0)
     if not count:
         return None
-    active = config.get("num_experts_per_tok") or config.get("experts_per_token") or config.get("moe_topk")
+    actives = ("num_experts_per_tok", "experts_per_token", "moe_topk", "moe_k")
+    active = next((config[key] for key in actives if config.get(key)), 0)
     if not active:
         raise DanluError(
             f"the configuration of {shape.name} does not say how many experts a token passes through.",
             "Add num_experts_per_tok.",
         )
     width = int(config.get("moe_intermediate_size") or shape.ffn)
-    shared = int(config.get("shared_expert_intermediate_size") or int(config.get("n_shared_experts") or 0) * width)
+    shared_count = int(config.get("n_shared_experts") or config.get("moe_num_shared_experts") or 0)
+    shared = int(config.get("shared_expert_intermediate_size") or shared_count * width)
     dense = int(config.get("first_k_dense_replace") or 0) + len(config.get("mlp_only_layers") or ())
+    dense += int(config.get("moe_layer_start_index") or 0)
+    if kind == "llama4_text":  # a shared expert beside the routed ones, in every so many layers
+        width = shared = int(config["intermediate_size"])
+        every = int(config.get("interleave_moe_layer_step") or 1)
+        dense = shape.layers - len(config.get("moe_layers") or range(shape.layers // every))
     return Experts(
         count=int(count),
         active=int(active),
@@ -241,8 +309,8 @@ def _experts(config: Mapping[str, Any], kind: str, shape: ModelShape) -> Experts
 
 
 def _positions(config: Mapping[str, Any], kind: str) -> int:
-    if kind == "gpt2":
-        return int(config.get("n_positions", 1024))
+    if kind in _LEARNED_POSITIONS:
+        return int(config.get("n_positions") or config.get("max_position_embeddings") or 1024)
     if kind == "opt":
         return int(config["max_position_embeddings"]) + 2  # OPT keeps two rows before the first position
     return 0
@@ -253,6 +321,10 @@ def _number(config: Mapping[str, Any], keys: tuple[str, ...], name: str) -> int:
         value = config.get(key)
         if isinstance(value, int) and not isinstance(value, bool):
             return value
+        if value is not None:
+            raise DanluError(
+                f"{key} in the configuration of {name} is {value!r}.", "It is a whole number, as published."
+            )
     raise DanluError(f"the configuration of {name} has no {keys[0]}.", "Give the config.json of a decoder-only model.")
 
 

@@ -100,6 +100,8 @@ class Outcome:
         wished, used = parse_precision(self.request.precision).name, self.plan.step.job.precision.name
         if wished != used:
             found.append(f"{self.plan.chip.name} has no {wished}: planned in {used}")
+        if self.plan.shape.doubt:
+            found.append(self.plan.shape.doubt)
         if self.request.framework and not is_known(self.request.framework):
             found.append(f"nothing is known here of {self.request.framework}: planned as a plain modern stack")
         if self.request.serve and self.served is None:

@@ -90,6 +90,8 @@ class ModelShape:
     """Layers with local attention."""
     mla: LatentAttention | None = None
     moe: Experts | None = None
+    doubt: str = ""
+    """Why the description may be wrong, for a person; empty where it is known."""
 
     def __post_init__(self) -> None:
         positive = {

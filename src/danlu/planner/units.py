@@ -64,17 +64,23 @@ def parse_budget(text: str) -> Budget:
         DanluError: it has no unit, or one that is none of these.
     """
     words = _spelled(text)
-    found = re.fullmatch(rf"(\d+)\s*(?:x\s*)?(.+?)\s+(?:for\s+)?{_NUMBER}\s*([a-zA-Z]+)", words)
+    words = re.sub(r"(?<=\bfor) an? (?=[a-z]+$)", " 1 ", words)
+    found = re.fullmatch(rf"(\d+)\s*(?:x\s*)?(.+?),?\s+(?:for\s+|x\s+|×\s*)?{_NUMBER}\s*([a-zA-Z]+)", words)
     if found:
         count, seconds = int(found[1]), _seconds(found[3], found[4], text)
         if count < 1 or seconds <= 0:
             raise _not_positive(text)
         return Budget("chips-time", count * seconds / 3600, _chip_word(found[2]), count, seconds)
+    if found := re.fullmatch(rf"{_NUMBER}\s*p(?:eta)?f(?:lops?)?(?:/?s)?[\s-]+days?", words, re.IGNORECASE):
+        return Budget("flops", _scaled(found[1], "P", text) * _SECONDS["day"])
     found = re.fullmatch(
-        rf"{_NUMBER}\s*(?:([kKMBGT])(?=[\s-])[\s-]*)?([a-z].*?)[\s-]+(?:hours?|h)", words, re.IGNORECASE
+        rf"{_NUMBER}\s*(?:([kKMBGT])(?=[\s-])[\s-]*)?([a-z].*?)[\s-]+(hours?|h|days?|weeks?|months?|years?)",
+        words,
+        re.IGNORECASE,
     )
     if found:
-        return Budget("chip-hours", _scaled(found[1], found[2] or "", text), _chip_word(found[3]))
+        hours = _seconds("1", found[4], text) / 3600
+        return Budget("chip-hours", _scaled(found[1], found[2] or "", text) * hours, _chip_word(found[3]))
     found = re.fullmatch(
         rf"(?:\$|usd\s*){_NUMBER}\s*([kKMBT]?)|{_NUMBER}\s*([kKMBT]?)\s*(?:\$|usd|dollars?)", words, re.IGNORECASE
     )
@@ -84,9 +90,6 @@ def parse_budget(text: str) -> Budget:
     found = re.fullmatch(rf"{_NUMBER}\s*([kKMGTPEZ]?)\s*flops?", words, re.IGNORECASE)
     if found:
         return Budget("flops", _scaled(found[1], found[2], text))
-    found = re.fullmatch(rf"{_NUMBER}\s*p(?:eta)?f(?:lops?)?(?:/?s)?[\s-]+days?", words, re.IGNORECASE)
-    if found:
-        return Budget("flops", _scaled(found[1], "P", text) * _SECONDS["day"])
     raise _no_budget(text, words)
 
 
@@ -119,6 +122,12 @@ def _no_budget(text: str, words: str) -> DanluError:
         )
     if re.search(r"eur|€|rmb|cny|yuan|元|¥|gbp|£", words, re.IGNORECASE):
         return DanluError(f"the budget '{text}' is not in US dollars.", "Change it into USD, such as 4.6Musd.")
+    if re.fullmatch(rf"{_NUMBER}\s*({'|'.join(_SECONDS)})s?", words, re.IGNORECASE):
+        return DanluError(
+            f"the budget '{text}' is a time without chips.", f"Write '64 H100 for {words}' or '3e6 H100-hours'."
+        )
+    if re.search(r"\d,\d", words):
+        return DanluError(f"'{text}' is no budget.", "Write fractions with a point: 1.5Musd.")
     return DanluError(
         f"'{text}' is no budget.", "Write it as 4.6Musd, '3e6 H100-hours', 1e24flops or '64 A100 for 30 days'."
     )
@@ -134,7 +143,7 @@ def parse_tokens(text: str) -> float:
     bytes_ = re.fullmatch(rf"{_NUMBER}\s*({_BYTES})", words, re.IGNORECASE)
     if bytes_:
         number, unit = bytes_[1], bytes_[2]
-        letter = "" if unit.lower().startswith("byte") else unit[0].upper()
+        letter = "" if unit.lower().startswith("byte") else unit[0].upper().replace("G", "B")
         raise DanluError(
             f"'{text}' are bytes, not tokens.",
             f"Write tokens as in 15T; {text} of text are some {float(number) / 4:g}{letter} tokens, at about four"
