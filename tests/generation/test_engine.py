@@ -208,6 +208,33 @@ def test_requests_need_room_for_what_they_may_become_not_for_whole_contexts(gene
     engine.close()
 
 
+@pytest.mark.parametrize(("length", "together"), [(140, 4), (10, 10)])
+def test_few_long_prompts_are_read_at_once_and_many_short_ones(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch, length: int, together: int
+) -> None:
+    most = 0
+    original = Slots.forward
+
+    def forward(slots: Slots, *arguments: object) -> torch.Tensor:
+        nonlocal most
+        most = max(most, len(engine._reading))
+        return original(slots, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Slots, "forward", forward)
+    engine = Engine(generator, EngineConfig(prefix_bytes=0, prefill_tokens=64, staged_tokens=100))
+    listeners = [Listener() for _ in range(12)]
+    requests = [Request(prompt(length, salt), GREEDY) for salt in range(12)]
+    with engine._news:  # all are there before the first is read
+        for request, listener in zip(requests, listeners, strict=True):
+            engine.submit(request, listener)
+    for listener in listeners:
+        listener.wait(lambda listener=listener: listener.ended)
+    engine.close()
+    assert most == together
+    expected = generator.generate([list(request.prompt) for request in requests], GREEDY)
+    assert [tuple(each.token for each in listener.drawn) for listener in listeners] == [e.tokens for e in expected]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere pages that were given back may keep what they held")
 def test_a_cleared_slot_gives_its_pages_back_and_touches_no_other(generator: Generator) -> None:
     slots = Slots(generator.decoder, 3)

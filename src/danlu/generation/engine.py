@@ -34,6 +34,7 @@ from danlu.generation.slots import Piece, Slots, Staging, bytes_of_token
 
 # On a processor a slot costs only what a row writes into it, so there may be more slots than whole contexts fit.
 _SLOTS_TO_CONTEXTS = 8
+_READ_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,9 @@ class EngineConfig:
     """Most continuations that decode together."""
     prefill_tokens: int = 256
     """About how many tokens of prompts are read in a step."""
+    staged_tokens: int = 1024
+    """Of how many tokens the prompts that are being read may be together; four are read at once however long they are.
+    The others wait, for their keys and values would stand in memory half read."""
     queue_length: int = 1024
     """Most requests that wait or run."""
 
@@ -196,12 +200,16 @@ class Engine:
         rows = len(self._rows) + sum(reading.ticket.request.n for reading in self._reading)
         used = sum(self._need(row.ticket.request) for row in self._rows)
         used += sum(reading.ticket.request.n * self._need(reading.ticket.request) for reading in self._reading)
+        staged = sum(len(reading.staging.tokens) for reading in self._reading)
         # The client whose turn it is waits until there is room for its request: nobody is overtaken for ever.
         while self._waiting:
             client, tickets = next(iter(self._waiting.items()))
             ticket = tickets[0]
             need = ticket.request.n * self._need(ticket.request)
             if rows + ticket.request.n > self._slots.count or used + need > self.room:
+                return
+            staged += len(ticket.request.prompt)
+            if len(self._reading) >= _READ_AT_ONCE and staged > self.config.staged_tokens:
                 return
             tickets.popleft()
             self._waiting.move_to_end(client)

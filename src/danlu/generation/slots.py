@@ -26,8 +26,7 @@ class Staging:
         config = decoder.config
         shape = (config.num_hidden_layers, config.num_key_value_heads, len(tokens), config.head_dim)
         self.tokens = list(tokens)
-        self.keys = torch.empty(shape, dtype=decoder.dtype, device=decoder.device)
-        self.values = torch.empty_like(self.keys)
+        self.keys, self.values = (_fresh(shape, decoder)[0] for _ in range(2))
         self.read = 0
         """How many tokens have been read."""
         for keys, values in known:
@@ -86,9 +85,10 @@ class Slots:
         capacity = -(-config.max_position_embeddings // BLOCK) * BLOCK
         shape = (count, config.num_key_value_heads, capacity, config.head_dim)
         self._slot_bytes = math.prod(shape[1:]) * decoder.dtype.itemsize
-        self._pages: list[mmap.mmap] = []
-        self._keys = [self._zeros(shape) for _ in range(config.num_hidden_layers)]
-        self._values = [self._zeros(shape) for _ in range(config.num_hidden_layers)]
+        made = [_fresh(shape, decoder) for _ in range(2 * config.num_hidden_layers)]
+        self._pages = [pages for _, pages in made if pages is not None]
+        self._keys = [tensor for tensor, _ in made[: config.num_hidden_layers]]
+        self._values = [tensor for tensor, _ in made[config.num_hidden_layers :]]
 
     def put(self, slot: int, staging: Staging) -> None:
         """Fill a slot from a prompt that has been read."""
@@ -138,19 +138,20 @@ class Slots:
 
         return self._decoder.hidden_states(torch.tensor(every, device=device), where, mix)
 
-    def _zeros(self, shape: tuple[int, ...]) -> Tensor:
-        decoder = self._decoder
-        if decoder.device.type != "cpu":
-            return torch.zeros(shape, dtype=decoder.dtype, device=decoder.device)
-        # Zeroed pages straight from the system cost nothing until they are written. Not huge pages: one would be filled
-        # by the first token of a row.
-        size = math.prod(shape) * decoder.dtype.itemsize
-        private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
-        pages = mmap.mmap(-1, size, **private)
-        if hasattr(mmap, "MADV_NOHUGEPAGE"):
-            pages.madvise(mmap.MADV_NOHUGEPAGE)
-        self._pages.append(pages)
-        return torch.frombuffer(pages, dtype=decoder.dtype).view(shape)
+
+def _fresh(shape: tuple[int, ...], decoder: Decoder) -> tuple[Tensor, mmap.mmap | None]:
+    """Zeros; on a processor in pages straight from the system, which cost nothing until they are written and go back
+    as soon as nobody holds them: among what the allocator keeps, they would leave holes.
+    """
+    if decoder.device.type != "cpu":
+        return torch.zeros(shape, dtype=decoder.dtype, device=decoder.device), None
+    # Not huge pages: one would be filled by the first token of a row.
+    size = math.prod(shape) * decoder.dtype.itemsize
+    private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
+    pages = mmap.mmap(-1, size, **private)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        pages.madvise(mmap.MADV_NOHUGEPAGE)
+    return torch.frombuffer(pages, dtype=decoder.dtype).view(shape), pages
 
 
 def bytes_of_token(decoder: Decoder) -> int:
