@@ -1,8 +1,9 @@
 """`danlu serve`: the pages and the OpenAI-compatible API, for one model or several."""
 
+import math
 import os
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -47,6 +48,28 @@ class Arguments:
     """Arithmetic: auto is bf16 where the hardware has it."""
 
 
+def models_first(words: list[str]) -> list[str]:
+    """The same words with the models before the flags: `A --port 8001 B` means what `A B --port 8001` does.
+
+    A flag that takes several values keeps all words up to the next flag.
+    """
+    takes = {f"--{field.name.replace('_', '-')}": field.type for field in fields(Arguments)}
+    models: list[str] = []
+    others: list[str] = []
+    left: float = 0  # words that the flag before may still take
+    for word in words:
+        if word.startswith("-"):
+            kind = takes.get(word.replace("_", "-"), bool)
+            left = 0 if kind is bool else math.inf if str(kind).startswith("tuple") else 1
+            others.append(word)
+        elif left:
+            left -= 1
+            others.append(word)
+        else:
+            models.append(word)
+    return [*models, *others]
+
+
 def data_folder(given: Path | None) -> Path:
     """Where the server keeps its things."""
     return given or Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "danlu"
@@ -54,7 +77,7 @@ def data_folder(given: Path | None) -> Path:
 
 def main(words: list[str]) -> None:
     """Run the verb."""
-    arguments = parse(Arguments, words, "serve")
+    arguments = parse(Arguments, models_first(words), "serve")
     from functools import partial
 
     from danlu.web.config import ServerConfig
