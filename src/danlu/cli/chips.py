@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -36,7 +37,7 @@ class ListArguments:
 class ShowArguments:
     """Show one chip: figures with source and grade, export status, prices."""
 
-    name: tyro.conf.Positional[str]
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
     """The chip, by any of its names."""
     region: str = "cn"
     """Whose buyers the export rules are applied to."""
@@ -69,7 +70,7 @@ def main(words: list[str]) -> None:
         _measure(parse(MeasureArguments, words[1:], "chips measure"))
     elif words and not words[0].startswith("-"):
         find = f"To see a chip: danlu chips show {words[0]}"
-        raise DanluError(f"danlu chips has no '{words[0]}'.", f"It has show NAME and measure. {find}")
+        raise DanluError(f"danlu chips has no '{words[0]}'.", f"It has show NAME and measure; alone, it lists. {find}")
     else:
         _list(parse(ListArguments, words, "chips"))
 

@@ -83,8 +83,20 @@ def _convert(hint: Any, value: Any, source: str, where: str) -> Any:
             return float(value)
     elif isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
-    name = getattr(hint, "__name__", str(hint))
-    raise DanluError(f"{source}: '{where}' is {value!r}, which is not of type {name}.", "Correct the value.")
+    raise DanluError(f"{source}: '{where}' is {value!r}, which is not {_words(hint)}.", "Correct the value.")
+
+
+def _words(hint: Any) -> str:
+    """What a value has to be, for the person who wrote another."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_words(option) for option in args if option is not type(None))
+    if origin is tuple:
+        return "a list"
+    if dataclasses.is_dataclass(hint) or origin in (dict, Mapping):
+        return "a table of keys"
+    plain = {int: "a whole number", float: "a number", str: "text in quotes", bool: "true or false"}
+    return plain.get(hint, f"of type {getattr(hint, '__name__', hint)}")
 
 
 def to_mapping(value: Any) -> Any:

@@ -77,6 +77,16 @@ def test_a_users_figures_lie_over_the_catalogue(tmp_path: Path) -> None:
         ('[[chip]]\nname = "H100"\nmemory_gib = -1\n', "above zero"),
         ('[[chip]]\nname = "H100"\npeaks_tflops = { bf17 = 1 }\n', "unknown precision"),
         ("[[chip]\n", "cannot read"),
+        ("", "has no [[chip]]"),
+        ('[chip]\nname = "H100"\n', "in two brackets"),
+        ('name = "H100"\n', "in two brackets"),
+        ('[[chip]]\nname = "H100"\nmemory_gib = 141e9\n', "more than any chip has"),
+        ('[[chip]]\nname = "H100"\npeaks_tflops = { bf16 = 989e12 }\n', "more than any chip has"),
+        ('[[chip]]\nname = "H100"\npeaks_tflops = { bf16 = "989" }\n', "not a table of keys or a number"),
+        (
+            '[[chip]]\nname = "H100"\nprices = [{ kind = "rent", usd = 2.5, date = 2026-01-01 }]\n',
+            "which is not text in quotes",
+        ),
     ],
 )
 def test_a_users_mistake_is_named(text: str, words: str, tmp_path: Path) -> None:

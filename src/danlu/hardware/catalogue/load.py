@@ -31,6 +31,19 @@ _SCALES = {
     "die_mm2": ("die_mm2", 1.0),
 }
 """Keys of an entry with their unit, the field of `Chip` each fills, and the factor into the field's unit."""
+_LARGEST = {
+    "memory_gib": 4096,
+    "bandwidth_gb_s": 1e5,
+    "measured_bandwidth_gb_s": 1e5,
+    "domain_size": 1e5,
+    "link_in_gb_s": 1e5,
+    "link_out_gbit_s": 1e5,
+    "power_watts": 1e5,
+    "die_mm2": 1e5,
+    "peaks_tflops": 1e6,
+    "measured_tflops": 1e6,
+}
+"""More than any chip has, a whole wafer's included: above it a figure is in another unit."""
 
 
 @dataclass(frozen=True)
@@ -200,6 +213,11 @@ def load_user_chips(path: Path) -> tuple[Chip, ...]:
         raise DanluError(
             f"cannot read {path}: {error}.", "Correct the file: `[[chip]]`, then `name = ...` and figures."
         ) from error
+    if not isinstance(document.get("chip"), list) or not document["chip"]:
+        raise DanluError(
+            f"{path} has no [[chip]].",
+            'Begin each chip with [[chip]], in two brackets, then `name = "..."` and figures.',
+        )
     chips = list(all_chips())
     for chip in _read(document, str(path), known=all_chips()):
         places = [index for index, each in enumerate(chips) if each.name == chip.name]
@@ -243,7 +261,7 @@ def _chip(entry: Entry, sources: Mapping[str, str], file: str, base: Chip | None
     for key, (name, scale) in _SCALES.items():
         value = getattr(entry, key)
         if value is not None:
-            given[name] = _figure(value, scale, entry, sources, f"{where}: {key}", file)
+            given[name] = _figure(value, scale, entry, sources, f"{where}: {key}", file, _LARGEST[key])
     for key, name in (("peaks_tflops", "peaks"), ("measured_tflops", "measured")):
         table: dict[str, GivenFigure | float] = getattr(entry, key)
         for precision in table:
@@ -252,7 +270,7 @@ def _chip(entry: Entry, sources: Mapping[str, str], file: str, base: Chip | None
                     f"{where}: unknown precision '{precision}' in {key}.", f"Known ones: {', '.join(PRECISIONS)}."
                 )
         rates = {
-            precision: _figure(value, 1e12, entry, sources, f"{where}: {key}.{precision}", file)
+            precision: _figure(value, 1e12, entry, sources, f"{where}: {key}.{precision}", file, _LARGEST[key])
             for precision, value in table.items()
         }
         if rates or base is None:
@@ -269,11 +287,22 @@ def _chip(entry: Entry, sources: Mapping[str, str], file: str, base: Chip | None
 
 
 def _figure(
-    value: GivenFigure | float, scale: float, entry: Entry, sources: Mapping[str, str], where: str, file: str
+    value: GivenFigure | float,
+    scale: float,
+    entry: Entry,
+    sources: Mapping[str, str],
+    where: str,
+    file: str,
+    largest: float,
 ) -> Figure:
     given = value if isinstance(value, GivenFigure) else GivenFigure(value)
     if not 0 < given.value < float("inf"):
         raise DanluError(f"{where} is {given.value:g}.", "Give a number above zero, or leave the key out.")
+    if given.value > largest:
+        raise DanluError(
+            f"{where} is {given.value:g}, more than any chip has.",
+            "Mind the unit in the key's name: 989 TFLOP/s, 80 GiB.",
+        )
     grade = given.grade or entry.grade or "user"
     if grade.rstrip("+-") not in GRADES:
         raise DanluError(f"{where}: there is no grade '{grade}'.", f"Grades: {', '.join(GRADES)}.")
