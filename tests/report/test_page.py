@@ -163,6 +163,22 @@ def test_a_sample_is_prompt_and_continuation(run: Path) -> None:
     assert "<mark>小明有一个苹果。</mark>他把苹果给了小红。" in html
 
 
+def test_the_same_opening_is_shown_early_midway_and_at_the_end(run: Path) -> None:
+    assert "<summary>" + "The same openings" not in report(run)
+    lines = [
+        {"step": step, "tokens": 1000 * step, "heldout_loss": 3 / step, "prompt": prompt, "text": f" so<b>{step}</b>"}
+        for step in range(1, 6)
+        for prompt in ("Mia had ", "从前", "Tom ")
+    ]
+    path = run / "pretrain/samples.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"step": 6, "prom', encoding="utf-8")
+    html = report(run)
+    shown = re.findall(r"<mark>(Mia had |从前|Tom )</mark> so&lt;b&gt;(\d)", html)
+    assert shown == [(prompt, step) for prompt in ("Mia had ", "从前") for step in ("1", "3", "5")]
+    assert "after 5k tokens, held-out loss 0.60" in html
+    assert "训练 5k 词元后，留出损失 0.60" in html
+
+
 def luminance(colour: str) -> float:
     parts = [int(colour[index : index + 2], 16) / 255 for index in (1, 3, 5)]
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)

@@ -32,6 +32,10 @@ from danlu.report.scene import Scene, scene
 from danlu.report.templating import asset, environment
 
 
+_OPENINGS = 2
+"""Openings that are shown at three moments."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """Text that the target wrote."""
@@ -40,6 +44,23 @@ class Sample:
     continuation: str
     settings: Text
     chinese: bool
+
+
+@dataclass(frozen=True)
+class Moment:
+    """How the target went on from an opening at one moment of its training."""
+
+    continuation: str
+    when: Text
+
+
+@dataclass(frozen=True)
+class Moments:
+    """One opening at the first, a middle and the last moment."""
+
+    prompt: str
+    chinese: bool
+    moments: tuple[Moment, ...]
 
 
 @dataclass(frozen=True)
@@ -63,6 +84,7 @@ class Page:
     ladder: tables.Table
     law: tuple[Fact, ...]
     samples: tuple[Sample, ...]
+    moments: tuple[Moments, ...]
     evaluation: tables.Table
     alignment: AlignmentPart | None
     """None where nothing was aligned (yet)."""
@@ -134,6 +156,7 @@ def build(files: RunFiles) -> Page:
         ladder=tables.ladder_table(files, shown),
         law=law_facts(files, shown),
         samples=tuple(_sample(record) for record in files.samples),
+        moments=_moments(files),
         evaluation=tables.evaluation_table(files),
         alignment=alignment_part(files, _variants),
         speed=speed_facts(files),
@@ -195,6 +218,25 @@ def _sample(record: Record) -> Sample:
         top_p=same(_setting(record, "top_p")),
     )
     return Sample(printable(prompt), printable(continuation), settings, _is_chinese(prompt + text))
+
+
+def _moments(files: RunFiles) -> tuple[Moments, ...]:
+    """The first openings of the run; they come from each source and script in turn."""
+    found: dict[str, list[Record]] = {}
+    for record in files.moments:
+        if (prompt := record.text("prompt")) is not None and record.number("step") is not None:
+            found.setdefault(prompt, []).append(record)
+    shown = []
+    for prompt, records in list(found.items())[:_OPENINGS]:
+        places = sorted({0, (len(records) - 1) // 2, len(records) - 1})
+        moments = tuple(Moment(printable(records[n].text("text") or ""), _when(records[n])) for n in places)
+        shown.append(Moments(printable(prompt), _is_chinese(prompt), moments))
+    return tuple(shown)
+
+
+def _when(record: Record) -> Text:
+    tokens, loss = figures.count(record.number("tokens")), figures.loss(record.number("heldout_loss"), 2)
+    return tr("moments.when", tokens=same(tokens), loss=same(loss))
 
 
 def _setting(record: Record, key: str) -> str:

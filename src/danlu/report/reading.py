@@ -138,6 +138,8 @@ class RunFiles:
     """pretrain/timing.jsonl."""
     evaluation: Record
     samples: tuple[Record, ...]
+    moments: tuple[Record, ...]
+    """pretrain/samples.jsonl: what the target wrote at each of its evaluations."""
     target_curve: Curve | None
     """The target's metrics, as far as it has trained."""
     rung_curves: tuple[Curve, ...]
@@ -204,6 +206,7 @@ def read_run(folder: Path) -> RunFiles:
         timing=lines("pretrain/timing.jsonl"),
         evaluation=record("evaluation/evaluation.json"),
         samples=Record({"samples": samples}).records("samples"),
+        moments=lines("pretrain/samples.jsonl"),
         target_curve=_curve("target", lines("pretrain/metrics.jsonl")),
         rung_curves=tuple(
             curve
