@@ -31,7 +31,6 @@ from danlu.report.run_plan import PlanPart, plan_part
 from danlu.report.scene import Scene, scene
 from danlu.report.templating import asset, environment
 
-
 _OPENINGS = 2
 """Openings that are shown at three moments."""
 
