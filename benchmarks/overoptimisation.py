@@ -1,36 +1,38 @@
 """Gao's picture on the toy language: gold against KL for reward models of several sizes and amounts of labels.
 
-    python benchmarks/overoptimisation.py RUN --out DIR [--widths 16 24 48] [--labels 100 400 1600] [--episodes 1536]
+    python benchmarks/overoptimisation.py RUN --out DIR [--widths 16 24 48] [--labels 100 400 1600] [--episodes 4096]
 
 RUN is a finished `danlu run` on the toy language. Its SFT model is the policy of every cell and never changes; the
 reward models begin as models of their own, of each width, all pretrained here on as many of RUN's tokens and taught on
 RUN's demonstrations. Completions of the SFT model are ranked by the gold score itself, without noise, as Gao, Schulman
 and Hilton did (2022, arXiv 2210.10760, section 2), of which each reward model learns as many comparisons as its column
-says. PPO then optimises it without a KL penalty and without pretraining data; the best of 1 to 32 is estimated from 32
-samples of each held-out prompt. Gold is watched along the way, and Gao's two forms are fitted to it.
+says. The best of 1 to 32 is estimated from 32 samples of each held-out prompt; PPO then optimises the reward model
+without a KL penalty and without pretraining data, gold being watched batch by batch. Gao's two forms are fitted, PPO's
+from the gold that many answers of the SFT model to PPO's own prompts have.
 
 Every part is kept in DIR and found again by the same command: it can be stopped and continued, also within a part. It
-ends with a table and a picture for each way of optimising (DIR/cells.json, DIR/rl.svg, DIR/best_of_n.svg), in which
-wider models are darker and more labels are thicker.
+ends with a table and a picture (DIR/cells.json, DIR/overoptimisation.svg), in which wider models are darker, more
+labels are thicker, dots are what was measured, lines Gao's forms, and rings their peaks.
 """
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from danlu.alignment.assess import Drawn, Voice, best_of_n_curve, draw, learning_curve
+from danlu.alignment.assess import Drawn, Voice, best_of_n_curve, draw
 from danlu.alignment.experience import Reward
 from danlu.alignment.guards import GuardConfig
 from danlu.alignment.labeller import SimulatedLabellers
 from danlu.alignment.labeller_config import LabellerConfig
 from danlu.alignment.learning import Begin, Weights, learn
 from danlu.alignment.material import Material, read_material, read_rankings, write_rankings
-from danlu.alignment.outcome import OptimisationCurve
+from danlu.alignment.outcome import Ends, GaoFit, OptimisationCurve, Point, curve_of
+from danlu.alignment.overoptimisation import Form, design
 from danlu.alignment.queries import Query, fitting
 from danlu.alignment.rank import judge_reward_model, ranking_tasks
 from danlu.alignment.reward import run_reward
@@ -70,6 +72,8 @@ class Bench:
     options: argparse.Namespace
     samples: list[Drawn] = field(default_factory=list)
     """Of the policy, once they are drawn."""
+    practice: list[float] = field(default_factory=list)
+    """Mean gold of the policy's answers to PPO's prompts, once it is known."""
 
 
 def start_of(bench: Bench, width: int) -> Path:
@@ -122,6 +126,26 @@ def samples_of(bench: Bench, policy: Transformer, queries: Sequence[Query], voic
     return bench.samples[0]
 
 
+def practice_gold(bench: Bench, policy: Transformer, queries: Sequence[Query], voice: Voice) -> float:
+    """Where PPO's curves begin: gold of the policy's answers to PPO's prompts, two to each of the first thousand."""
+    if not bench.practice:
+        some = queries[:1000]
+        golds = gold_of(some, draw(policy, some, replace(voice, seed=voice.seed + 7), None, 2).texts, 2)
+        assert golds is not None, "prompts of the toy language"
+        bench.practice.append(float(np.mean(golds)))
+    return bench.practice[0]
+
+
+def rl_curve(metrics: Sequence[Mapping[str, float]], start: float) -> OptimisationCurve:
+    """PPO's curve with Gao's form fitted through every batch behind the first, which is the start's own."""
+    batches = [line for line in metrics if "objective/gold" in line]
+    kls = [max(line["objective/kl"], 0.0) for line in batches]
+    golds = [line["objective/gold"] for line in batches]
+    proxies = [line["objective/scores"] for line in batches]
+    points = (Point(0.0, proxies[0], start), *map(Point, kls[1:], proxies[1:], golds[1:]))
+    return curve_of("rl", points)
+
+
 def rewarded(drawn: Drawn, queries: Sequence[Query], reward: Reward, voice: Voice) -> Drawn:
     """Answers with a reward model's scores, as `draw` gives them."""
     every = [query for query in queries for _ in range(SAMPLES)]
@@ -158,7 +182,7 @@ def cell(bench: Bench, width: int, labels: int, rankings: Sequence[Ranking]) -> 
         ptx_coef=0.0,
         episodes=bench.options.episodes,
         batch_size=bench.options.batch,
-        minibatch_size=16,
+        minibatch_size=bench.options.minibatch,
         epochs=bench.options.epochs,
         lr=bench.options.lr,
         guards=GuardConfig(kl_action="off"),
@@ -170,8 +194,9 @@ def cell(bench: Bench, width: int, labels: int, rankings: Sequence[Ranking]) -> 
     begin = Begin(weights, value_network(place / "model"), (chat.end,), chat.pad)
     learn(ppo, begin, practised, reward, place / "ppo", bench.report, gold=gold_judge(chat))
     lines = (place / "ppo" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    curves = [best, learning_curve([json.loads(line) for line in lines])]
-    made = {"width": width, "labels": judged.comparisons}
+    start = practice_gold(bench, policy, practised, voice)
+    curves = [best, rl_curve([json.loads(line) for line in lines], start)]
+    made: dict[str, Any] = {"width": width, "labels": judged.comparisons}
     made |= {"reward_model": to_mapping(judged), "curves": to_mapping(curves)}
     write_json(place / "cell.json", made)
     return made
@@ -188,63 +213,103 @@ def line_of(made: Mapping[str, Any]) -> str:
         if fit is None or not golds:
             words.append(f"{curve.way:>10}: no fit")
             continue
-        peak = f"{fit.peak.value:.2f}" if fit.peak else "none"
         words.append(
-            f"{curve.way:>10}: gold {golds[0]:.3f}, highest {max(golds):.3f}, last {golds[-1]:.3f}"
-            f"; alpha {fit.alpha.value:.3f} beta {fit.beta.value:.3f} peak d {peak}{' (seen)' if fit.peak_seen else ''}"
+            f"{curve.way:>10}: gold {golds[0]:.3f}, highest {max(golds):.3f}, last {golds[-1]:.3f}; {_fitted(fit)}"
+            f"{'; misled' if curve.misled else ''}"
         )
     return "  ".join(words)
 
 
-def picture(made: Sequence[Mapping[str, Any]], way: str) -> str:
-    """Gold against the square root of the KL, a line for each cell."""
-    width, height, left, top, right, bottom = 860, 460, 60, 20, 660, 410
-    lines = []
-    for one in made:
-        for curve in one["curves"]:
-            points = [(max(p["kl"], 0.0) ** 0.5, p["gold"]) for p in curve["points"] if p["gold"] is not None]
-            if curve["way"] == way and points:
-                lines.append((one, sorted(points)))
-    if not lines:
-        return ""
-    every = [point for _, points in lines for point in points]
-    far, low, high = max(x for x, _ in every) or 1.0, min(y for _, y in every), max(y for _, y in every)
+def _fitted(fit: GaoFit) -> str:
+    """A fit with its intervals."""
+
+    def ends(one: Ends) -> str:
+        low, high = ("none" if end is None else f"{end:.3f}" for end in (one.low, one.high))
+        return f"{one.value:.3f} ({low} to {high})"
+
+    peak = f"{ends(fit.peak)}{', seen' if fit.peak_seen else ''}" if fit.peak else "none"
+    return f"alpha {ends(fit.alpha)} beta {ends(fit.beta)} peak d {peak}"
+
+
+def picture(made: Sequence[Mapping[str, Any]]) -> str:
+    """Gold against the square root of the KL, a line for each cell: best of n on the left, PPO on the right."""
     widths, labels = sorted({one["width"] for one in made}), sorted({one["labels"] for one in made})
 
-    def place(x: float, y: float) -> tuple[float, float]:
-        return left + x / far * (right - left), bottom - (y - low) / max(high - low, 1e-9) * (bottom - top)
+    def look(one: Mapping[str, Any]) -> tuple[str, float]:
+        shade = 75 - 55 * widths.index(one["width"]) / max(len(widths) - 1, 1)
+        return f"hsl(12 70% {shade:.0f}%)", 1.2 + 2.4 * labels.index(one["labels"]) / max(len(labels) - 1, 1)
 
-    parts = [svg.line(left, bottom, right, bottom, "axis")]
-    for value in svg.linear_ticks(low, high, 6):
-        parts.append(svg.label(left - 8, place(0, value)[1] + 4, f"{value:.2f}", "tick", "end"))
-    for value in svg.linear_ticks(0.0, far, 8):
-        parts.append(svg.label(place(value, low)[0], bottom + 20, f"{value:g}", "tick", "middle"))
-    parts.append(svg.label(right, bottom + 42, "distance d = sqrt(KL), nats^(1/2)", "axis-name", "end"))
-    parts.append(svg.label(left + 6, top + 4, "mean gold score", "axis-name"))
-    for one, points in lines:
-        shade = 75 - 55 * widths.index(one["width"]) / max(len(widths) - 1, 1)
-        thick = 1.2 + 2.4 * labels.index(one["labels"]) / max(len(labels) - 1, 1)
-        steps = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in points))
-        style = f"fill:none;stroke:hsl(12 70% {shade:.0f}%);stroke-width:{thick:.1f}"
-        tip = svg.element("title", f"width {one['width']}, {one['labels']:,} comparisons")
-        parts.append(svg.element("polyline", tip, points=steps, style=style))
-        peak = max(points, key=lambda point: point[1])
-        if peak is not points[-1]:
-            x, y = place(*peak)
-            parts.append(
-                svg.element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r="4", style=style.replace("none", "white", 1))
-            )
-    lines.sort(key=lambda line: -line[1][-1][1])
-    for row, (one, _) in enumerate(lines):
-        shade = 75 - 55 * widths.index(one["width"]) / max(len(widths) - 1, 1)
-        thick = 1.2 + 2.4 * labels.index(one["labels"]) / max(len(labels) - 1, 1)
-        y = top + 14 + 22 * row
-        style = f"stroke:hsl(12 70% {shade:.0f}%);stroke-width:{thick:.1f}"
-        parts.append(svg.element("line", x1="680", y1=f"{y - 4}", x2="704", y2=f"{y - 4}", style=style))
-        parts.append(svg.label(710, y, f"width {one['width']}, {one['labels']:,} pairs", "tick"))
+    parts = [*_panel(made, "best_of_n", 60.0, "best of n", look), *_panel(made, "rl", 500.0, "PPO", look)]
+    for row, one in enumerate(made):
+        colour, thick = look(one)
+        y = 34 + 22 * row
+        style = f"stroke:{colour};stroke-width:{thick:.1f}"
+        parts.append(svg.element("line", x1="910", y1=f"{y - 4}", x2="934", y2=f"{y - 4}", style=style))
+        parts.append(svg.label(940, y, f"width {one['width']}, {one['labels']:,} pairs", "tick"))
     parts.append(svg.element("style", "text{font:12px sans-serif;fill:#666}.axis{stroke:#888}"))
-    box = f"0 0 {width} {height}"
-    return svg.element("svg", *parts, xmlns="http://www.w3.org/2000/svg", viewBox=box, font_family="sans-serif")
+    return svg.element("svg", *parts, xmlns="http://www.w3.org/2000/svg", viewBox="0 0 1090 460")
+
+
+def _panel(
+    made: Sequence[Mapping[str, Any]], way: Form, left: float, title: str, look: Callable[..., tuple[str, float]]
+) -> list[svg.Child]:
+    """One way of optimising: lines are what was measured for best of n and Gao's form for PPO, whose batches are dots
+    (four averaged); rings are the highest places, if they are not the ends.
+    """
+    width, top, bottom = 380.0, 40.0, 410.0
+    lines = []
+    for one in made:
+        curve = next(from_mapping(OptimisationCurve, plain, "a cell") for plain in one["curves"] if plain["way"] == way)
+        seen = sorted((point.kl**0.5, point.gold) for point in curve.points if point.gold is not None)
+        lines.append((one, seen, _form(curve, seen[-1][0]) if way == "rl" else seen))
+    if way == "rl":
+        lines = [(one, _averaged(seen, 4), line) for one, seen, line in lines]
+    every = [point for _, seen, line in lines for point in (*seen, *line)]
+    far, low, high = max(x for x, _ in every), min(y for _, y in every), max(y for _, y in every)
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return left + x / far * width, bottom - (y - low) / (high - low) * (bottom - top)
+
+    parts: list[svg.Child] = [svg.line(left, bottom, left + width, bottom, "axis"), svg.label(left, top - 16, title)]
+    ticks = svg.linear_ticks(low, high, 6)
+    parts += [svg.label(left - 8, place(0, y)[1] + 4, f"{y:.2f}", "tick", "end") for y in ticks]
+    parts += [
+        svg.label(place(x, low)[0], bottom + 20, f"{x:g}", "tick", "middle") for x in svg.linear_ticks(0.0, far, 8)
+    ]
+    parts.append(svg.label(left + width, bottom + 42, "d = sqrt(KL), nats^(1/2)", "axis-name", "end"))
+    parts.append(svg.label(left + 90, top - 16, "mean gold score", "axis-name"))
+    for one, seen, line in lines:
+        colour, thick = look(one)
+        tip = svg.element("title", f"width {one['width']}, {one['labels']:,} comparisons")
+        if way == "rl":
+            parts += [_dot(place(*point), 1.8, f"fill:{colour};fill-opacity:.7") for point in seen]
+        steps = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in line))
+        style = f"fill:none;stroke:{colour};stroke-width:{thick:.1f}"
+        parts.append(svg.element("polyline", tip, points=steps, style=style))
+        peak = max(line, key=lambda point: point[1])
+        if peak not in (line[0], line[-1]):
+            parts.append(_dot(place(*peak), 4, style.replace("none", "white", 1)))
+    return parts
+
+
+def _dot(place: tuple[float, float], radius: float, style: str) -> svg.Child:
+    return svg.element("circle", cx=f"{place[0]:.1f}", cy=f"{place[1]:.1f}", r=radius, style=style)
+
+
+def _averaged(points: Sequence[tuple[float, float]], size: int) -> list[tuple[float, float]]:
+    """Neighbours' means."""
+    groups = [points[i : i + size] for i in range(0, len(points), size)]
+    return [(sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups]
+
+
+def _form(curve: OptimisationCurve, far: float) -> list[tuple[float, float]]:
+    """Gao's form along the distances that were measured."""
+    start = curve.points[0].gold
+    if curve.fit is None or start is None:
+        return []
+    distances = np.linspace(0.0, far, 60)
+    golds = start + design(distances, curve.way) @ np.array([curve.fit.alpha.value, curve.fit.beta.value])
+    return list(zip(distances.tolist(), golds.tolist(), strict=True))
 
 
 def main() -> None:
@@ -254,10 +319,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--widths", type=int, nargs="+", default=[16, 24, 48])
     parser.add_argument("--labels", type=int, nargs="+", default=[100, 400, 1600], help="comparisons")
-    parser.add_argument("--episodes", type=int, default=1536)
-    parser.add_argument("--batch", type=int, default=64, help="responses before the policy changes, a point each")
-    parser.add_argument("--epochs", type=int, default=2, help="PPO's passes over each batch")
-    parser.add_argument("--lr", type=float, default=2e-3, help="PPO's at the recipe's lr_width: far beyond a good one")
+    parser.add_argument("--episodes", type=int, default=4096)
+    parser.add_argument("--batch", type=int, default=128, help="responses before the policy changes, a point each")
+    parser.add_argument("--minibatch", type=int, default=32, help="responses of an optimizer step")
+    parser.add_argument("--epochs", type=int, default=1, help="PPO's passes over each batch")
+    parser.add_argument("--lr", type=float, default=1e-3, help="PPO's at the recipe's lr_width")
     parser.add_argument("--tokens", type=int, default=500_000, help="pretraining of each reward model's beginning")
     parser.add_argument("--reward-epochs", type=float, default=4.0)
     options = parser.parse_args()
@@ -266,8 +332,7 @@ def main() -> None:
     rankings = all_rankings(bench)
     made = [cell(bench, width, labels, rankings) for width in options.widths for labels in options.labels]
     write_json(options.out / "cells.json", made)
-    for way in ("rl", "best_of_n"):
-        (options.out / f"{way}.svg").write_text(picture(made, way), encoding="utf-8")
+    (options.out / "overoptimisation.svg").write_text(picture(made), encoding="utf-8")
     report("width  labels  agrees with gold")
     for one in made:
         report(line_of(one))

@@ -86,7 +86,7 @@ def main() -> None:
         base = _base(texts, arguments.width, arguments.context, folder, report)
         run_sft(base, shown, [], SFTConfig(epochs=2, context=arguments.context), folder / "sft", report)
         result = run_reward(
-            folder / "sft/model", learned, [], shown, RewardConfig(batch_size=16), folder / "reward", report
+            folder / "sft/model", learned, [], shown, RewardConfig(batch_size=8, epochs=2), folder / "reward", report
         )
         scorer = RewardScorer.load(folder / "reward/model")
         units = fit_rankings(heldout, scorer.chat, Limits(arguments.context, arguments.context)).units
