@@ -1,6 +1,6 @@
 """Gao's picture on the toy language: gold against KL for reward models of several sizes and amounts of labels.
 
-    python benchmarks/overoptimisation.py RUN --out DIR [--widths 16 24 48] [--labels 100 400 1600] [--episodes 4096]
+    python benchmarks/overoptimisation.py RUN --out DIR [--widths 16 24 48] [--labels 100 400 1600] [--episodes 3072]
 
 RUN is a finished `danlu run` on the toy language. Its SFT model is the policy of every cell and never changes; the
 reward models begin as models of their own, of each width, all pretrained here on as many of RUN's tokens and taught on
@@ -319,7 +319,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--widths", type=int, nargs="+", default=[16, 24, 48])
     parser.add_argument("--labels", type=int, nargs="+", default=[100, 400, 1600], help="comparisons")
-    parser.add_argument("--episodes", type=int, default=4096)
+    parser.add_argument("--episodes", type=int, default=3072)
     parser.add_argument("--batch", type=int, default=128, help="responses before the policy changes, a point each")
     parser.add_argument("--minibatch", type=int, default=32, help="responses of an optimizer step")
     parser.add_argument("--epochs", type=int, default=1, help="PPO's passes over each batch")
