@@ -4,25 +4,12 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 
+from danlu.cli.flags import flag_name
 from danlu.cli.help_text import Flag, Group, unboxed
 from danlu.common.errors import DanluError
 
 _NUMBERS = {"INT": "a whole number in digits, such as 1024", "FLOAT": "a number, such as 2.5"}
 _NEAREST = 3
-
-
-def refuse_twice(words: Iterable[str]) -> None:
-    """Refuse a flag that is given twice: the parser would take the last and say nothing.
-
-    Raises:
-        DanluError: which one.
-    """
-    seen: set[str] = set()
-    for word in words:
-        name = _name(word)
-        if name.startswith("--") and name in seen:
-            raise DanluError(f"{name} is given twice.", "Give it once; several values of one flag follow it in a row.")
-        seen.add(name)
 
 
 def complaint(
@@ -38,7 +25,7 @@ def complaint(
     flags = {flag.name: flag for group in groups for flag in group.flags}
     help_words = f"danlu {verb} --help"
     for word in words:
-        name = _name(word)
+        name = flag_name(word)
         if re.match(r"--?[a-zA-Z]", word) and name not in flags and name not in ("-h", *short):
             near = _nearest(name, [*short, *flags])
             return DanluError(
@@ -63,10 +50,6 @@ def complaint(
         value = (found[2] or found[3] or "").replace("', '", " ")
         return _no_value(flags.get(found[1]), found[1], value, help_words)
     return DanluError(said.rstrip(".") + ".", f"{help_words} says what there is.")
-
-
-def _name(word: str) -> str:
-    return word.partition("=")[0].replace("_", "-") if word.startswith("-") else word
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

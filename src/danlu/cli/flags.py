@@ -49,6 +49,11 @@ def plain_flags(kind: type[T], words: list[str]) -> T | None:
     return None if missing else kind(**values)
 
 
+def flag_name(word: str) -> str:
+    """The flag that a word names, without a value behind it; any other word as it is."""
+    return word.partition("=")[0].replace("_", "-") if word.startswith("-") else word
+
+
 def _one(hint: Any) -> Any:
     """The type beside None in `type | None`, or the hint itself."""
     options = [option for option in get_args(hint) if option is not NoneType]

@@ -3,17 +3,18 @@
 import inspect
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from danlu.cli.complaints import complaint, refuse_twice
-from danlu.cli.flags import plain_flags
-from danlu.cli.help_text import Group, plain_help, read_groups
+from danlu.cli.flags import flag_name, plain_flags
 from danlu.common.errors import DanluError
 from danlu.common.files import read_json, write_json
 from danlu.common.strict import to_mapping
+
+if TYPE_CHECKING:
+    from danlu.cli.help_text import Group
 
 T = TypeVar("T")
 
@@ -36,11 +37,14 @@ def parse(
     Raises:
         DanluError: a flag that there is not (with the nearest), a value that it does not take, something missing.
     """
-    refuse_twice(words)
+    _refuse_twice(words)
     quick = plain_flags(kind, words) if default is None else None
     if quick is not None:
         return quick
     import tyro
+
+    from danlu.cli.complaints import complaint
+    from danlu.cli.help_text import plain_help, read_groups
 
     given = {} if default is None else {"default": default}
 
@@ -48,7 +52,7 @@ def parse(
         parsed: T = tyro.cli(kind, args=these, prog=f"danlu {verb}", config=(tyro.conf.FlagCreatePairsOff,), **given)
         return parsed
 
-    def groups() -> list[Group]:
+    def groups() -> "list[Group]":
         paper = _paper()
         with redirect_stdout(paper), suppress(SystemExit):
             read(["--help"])
@@ -66,6 +70,15 @@ def parse(
             print(_text(paper), end="")  # such as the completions for a shell
             raise
     raise complaint(verb, words, _text(paper), groups(), short or {})
+
+
+def _refuse_twice(words: Iterable[str]) -> None:
+    """Refuse a flag that is given twice: the parser would take the last and say nothing."""
+    seen: set[str] = set()
+    for name in map(flag_name, words):
+        if name.startswith("--") and name in seen:
+            raise DanluError(f"{name} is given twice.", "Give it once; several values of one flag follow it in a row.")
+        seen.add(name)
 
 
 def _paper() -> io.TextIOWrapper:

@@ -236,7 +236,7 @@ def descend(
         theta: starts (R, p).
         weights: (R, n), (n,) or one number, what each point counts.
         rounds: steps at most.
-        tolerance: a row is done when it gains less than this share of its objective `patience` times in a row.
+        tolerance: a row is done when its objective changes by less than this share `patience` times in a row.
         patience: how often.
 
     Returns:
@@ -275,8 +275,9 @@ def descend(
         trial_residuals, trial_jacobian = problem.linearise(trial)
         trial_cost = problem.cost(trial, trial_residuals, weights[active])
         better = trial_cost <= cost[active]
-        small = cost[active] - trial_cost <= tolerance * cost[active]
-        quiet[active] = np.where(better & small | (damping[active] > 1e12), quiet[active] + 1, 0)
+        # At the end rounding makes a step a little better or a little worse by turns: both are no change.
+        same = np.abs(cost[active] - trial_cost) <= tolerance * cost[active]
+        quiet[active] = np.where(same | (damping[active] > 1e12), quiet[active] + 1, 0)
         damping[active] = np.where(better, np.maximum(damping[active] / 5, 1e-12), damping[active] * 4)
         winners = active[better]
         theta[winners], cost[winners] = trial[better], trial_cost[better]
