@@ -290,6 +290,24 @@ def test_the_panel_has_cohens_kappa_of_each_two(site: Served) -> None:
     assert (found["value"], found["items"]) == (1, 3)
 
 
+def test_a_share_of_the_tasks_goes_to_several_people(site: Served) -> None:
+    with closing(site.sign_in()) as admin:
+        plain = [
+            {
+                "kind": "rank",
+                "prompt": [{"role": "user", "content": f"{i}?"}],
+                "completions": ["a", "b"],
+                "wanted": 3,
+            }
+            for i in range(40)
+        ]
+        for share in (-0.1, 1.5):
+            assert admin.post("/api/label/tasks", json={"tasks": plain, "shared": share}).status_code == 400
+        assert admin.post("/api/label/tasks", json={"tasks": plain, "shared": 0.25}).json()["added"] == 40
+        wanted = admin.get("/api/label/progress").json()["all"]["answers_wanted"]
+    assert 40 + 2 * 4 <= wanted <= 40 + 2 * 18  # about a quarter, and not all or none
+
+
 def test_a_leaning_has_wilsons_interval() -> None:
     found = leaning([True] * 8 + [False] * 2)
     assert (found["share"], found["pairs"]) == (0.8, 10)

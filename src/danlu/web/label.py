@@ -30,7 +30,7 @@ from danlu.web.database import metadata
 from danlu.web.endpoints import Call, endpoint
 from danlu.web.guard import Refused
 from danlu.web.label_figures import conflicts, figures
-from danlu.web.label_models import MOST_PROMPTS, begin, beginning_of, sample
+from danlu.web.label_models import MOST_PROMPTS, begin, beginning_of, overlapping, sample
 from danlu.web.thumbs import unpaired
 
 _BOTH: tuple[Role, ...] = ("admin", "labeler")
@@ -92,6 +92,8 @@ class NewTasks:
     """Tasks to be handed out."""
 
     tasks: tuple[Task, ...]
+    shared: float = 1.0
+    """Share of those that are wanted from several people which really go to several; the others go to one."""
 
 
 @dataclass(frozen=True)
@@ -231,7 +233,7 @@ def _add_tasks(call: Call) -> dict[str, Any]:
     asked = call.read(NewTasks)
     if len(asked.tasks) > _MOST_TASKS:
         raise DanluError(f"there are {len(asked.tasks)} tasks.", f"Send {_MOST_TASKS} at most at a time.")
-    added = call.services.desk.add_tasks(asked.tasks)
+    added = call.services.desk.add_tasks(overlapping(asked.tasks, asked.shared))
     call.services.accounts.note("tasks added", str(added.added), actor=call.account.name, address=call.address)
     return to_mapping(added)
 

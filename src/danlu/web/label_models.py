@@ -1,16 +1,17 @@
 """What the served models do for annotators: answers to be ranked, and one to start a demonstration from."""
 
 import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
 
 from danlu.common.errors import DanluError
 from danlu.common.strict import to_mapping
-from danlu.feedback.records import Prompt, prompt_of, prompt_text
-from danlu.feedback.tasks import Task
+from danlu.feedback.records import Prompt, fingerprint, prompt_of, prompt_text
+from danlu.feedback.tasks import Task, wanted_with_overlap
 from danlu.web.asking import Settings, chat_tokens, request_of, text_tokens
 from danlu.web.database import metadata
 from danlu.web.endpoints import Call
@@ -38,6 +39,8 @@ class Sample:
     prompts: tuple[str, ...]
     completions: int = 4
     wanted: int = 1
+    shared: float = 1.0
+    """Share of the tasks that go to `wanted` people; the others go to one."""
     settings: Settings = field(default_factory=Settings)
 
 
@@ -63,7 +66,20 @@ def sample(call: Call) -> dict[str, Any]:
 
     with ThreadPoolExecutor(8) as pool:
         made = [each for each in pool.map(task, asked.prompts) if each is not None]
-    return to_mapping(call.services.desk.add_tasks(made))
+    return to_mapping(call.services.desk.add_tasks(overlapping(made, asked.shared)))
+
+
+def overlapping(tasks: Sequence[Task], share: float) -> list[Task]:
+    """The tasks, of which a share stays wanted from several people and the rest from one; which, their content says.
+
+    Raises:
+        DanluError: the share is not from 0 to 1.
+    """
+    if not 0 <= share <= 1:
+        raise DanluError(f"the share of the tasks for several people is {share:g}.", "Give 0 to 1.")
+    return [
+        replace(task, wanted=wanted_with_overlap(fingerprint(to_mapping(task)), share, task.wanted)) for task in tasks
+    ]
 
 
 def begin(call: Call, lease: str, prompt: Prompt) -> str:

@@ -24,6 +24,8 @@ function importing(who, refresh) {
   const kind = element("select", { id: "import-kind" }, element("option", { value: "demonstrate", textContent: say("admin.kind.demonstrate") }), who.models.map((model) => element("option", { value: `model:${model}`, textContent: say("admin.kind.sample", { model }) })));
   const count = element("input", { type: "number", id: "import-count", min: 2, max: 9, value: 4 });
   const wanted = element("input", { type: "number", id: "import-wanted", min: 1, max: 9, value: 1 });
+  const shared = element("input", { type: "number", id: "import-shared", min: 0, max: 100, value: 100 });
+  const share = () => Math.min(100, Math.max(0, Number(shared.value))) / 100;
   const file = element("input", { type: "file", id: "import-file", accept: ".jsonl,.json,.txt" });
   const told = async (work) => {
     try {
@@ -39,8 +41,8 @@ function importing(who, refresh) {
   const take = () => told(async () => {
     const texts = prompts.value.split(/\n\s*\n/).map((text) => text.trim()).filter(Boolean);
     if (!texts.length) throw new Error(say("admin.no-prompts"));
-    if (kind.value === "demonstrate") return call("POST", "/api/label/tasks", { tasks: texts.map((content) => ({ kind: "demonstrate", prompt: [{ role: "user", content }], wanted: Number(wanted.value) })) });
-    return call("POST", "/api/label/sample", { model: kind.value.slice("model:".length), prompts: texts, completions: Number(count.value), wanted: Number(wanted.value) });
+    if (kind.value === "demonstrate") return call("POST", "/api/label/tasks", { tasks: texts.map((content) => ({ kind: "demonstrate", prompt: [{ role: "user", content }], wanted: Number(wanted.value) })), shared: share() });
+    return call("POST", "/api/label/sample", { model: kind.value.slice("model:".length), prompts: texts, completions: Number(count.value), wanted: Number(wanted.value), shared: share() });
   });
   const fill = async () => {
     const more = await call("GET", "/api/label/run-prompts?count=20");
@@ -57,14 +59,14 @@ function importing(who, refresh) {
         throw new Error(say("admin.bad-line", { line: number + 1, why: error.message }));
       }
     });
-    return call("POST", "/api/label/tasks", { tasks });
+    return call("POST", "/api/label/tasks", { tasks, shared: share() });
   });
   const field = (input, key) => element("div", {}, element("label", { htmlFor: input.id, textContent: say(key) }), input);
   return part(
     "admin.import",
     field(prompts, "admin.prompts"),
     who.run && element("div", { className: "row" }, button(say("admin.run-prompts", { run: who.run.name }), () => fill().catch(complain))),
-    element("div", { className: "row" }, field(kind, "admin.kind"), field(count, "admin.count"), field(wanted, "admin.wanted"), button(say("admin.make"), take, { className: "main" })),
+    element("div", { className: "row" }, field(kind, "admin.kind"), field(count, "admin.count"), field(wanted, "admin.wanted"), field(shared, "admin.shared"), button(say("admin.make"), take, { className: "main" })),
     element("div", { className: "row" }, field(file, "admin.file"), button(say("admin.upload"), upload)),
     element("small", { className: "dim", textContent: say("admin.file.help") }),
     who.run && element("p", { className: "dim" }, say("admin.learn"), " ", element("code", {}, plain(who.run.command))),
@@ -109,7 +111,7 @@ function agreement(figures) {
   );
   const table = element("div", { className: "scroll", tabIndex: 0 }, element("table", {}, element("thead", {}, element("tr", {}, heads.map((key) => element("th", { scope: "col", textContent: say(key) })))), element("tbody", {}, each)));
   const two = figures.kappas.map(({ annotators: [one, other], ...found }) => element("tr", {}, element("th", { scope: "row" }, plain(one), " – ", plain(other)), element("td", { textContent: estimated(found) })));
-  const pairs = two.length ? element("div", { className: "scroll", tabIndex: 0 }, element("table", {}, element("caption", { textContent: say("admin.kappas") }), element("tbody", {}, two))) : null;
+  const pairs = two.length ? element("div", {}, element("p", { className: "dim", textContent: say("admin.kappas") }), element("div", { className: "scroll", tabIndex: 0 }, element("table", { ariaLabel: "Cohen's kappa" }, element("tbody", {}, two)))) : null;
   return part("admin.agreement", element("table", {}, element("tbody", {}, rows)), element("small", { className: "dim", textContent: say("admin.yardstick") }), table, pairs);
 }
 
