@@ -205,5 +205,5 @@ def test_a_preset_gives_what_no_flag_does() -> None:
     assert read([*words, "--preset", "ziegler"]).ppo == PRESETS["ziegler"]
     changed = read([*words, "--preset=ziegler", "--beta", "0.02", "--guards.kl-budget", "9"]).ppo
     assert (changed.beta, changed.temperature, changed.guards.kl_budget) == (0.02, 0.7, 9.0)
-    with pytest.raises(SystemExit):
+    with pytest.raises(DanluError, match="nobody"):
         read([*words, "--preset", "nobody"])
