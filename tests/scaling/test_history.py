@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from danlu.cli.main import main
 from danlu.common.errors import DanluError
 from danlu.scaling.history import calibration, find_verdicts
 from danlu.scaling.verdict import Verdict, write_verdict
@@ -60,3 +61,19 @@ def test_the_calibration_counts_and_weighs(verdict):
     assert found.mean_absolute_error == pytest.approx(0.015)
     assert found.bias == pytest.approx(0.005)
     assert found.surprise == pytest.approx(1 - 0.9**4)
+
+
+def test_a_stages_own_note_is_no_verdict_and_one_of_another_version_hides_no_other(verdict, tmp_path, capsys):
+    for name in ("one", "two"):
+        (tmp_path / name / "stages").mkdir(parents=True)
+        (tmp_path / name / "stages" / "verdict.json").write_text('{"stage": "verdict"}')
+        write_verdict(verdict, tmp_path / name / "verdict.json")
+    assert [past.run.name for past in find_verdicts([tmp_path])] == ["one", "two"]
+    (tmp_path / "two" / "verdict.json").write_text('{"loss": 2.0, "newer_key": 1}')
+    with pytest.raises(DanluError, match="newer_key"):
+        find_verdicts([tmp_path])
+    assert main(["forecast", "--history", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "one" in shown
+    assert "left out: " in shown
+    assert "newer_key" in shown

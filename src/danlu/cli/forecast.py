@@ -71,8 +71,11 @@ def _print_history(folder: Path) -> None:
     from danlu.pipeline.words import history_lines
     from danlu.scaling.history import find_verdicts
 
-    for line in history_lines(find_verdicts([folder])):
+    refused: list[str] = []
+    for line in history_lines(find_verdicts([folder], refused)):
         print(line)
+    for cause in refused:
+        print(f"left out: {cause}")
 
 
 def _training(ladder: Path) -> TrainingConfig:

@@ -8,6 +8,9 @@ from pathlib import Path
 from danlu.common.errors import DanluError
 from danlu.scaling.verdict import Verdict, read_verdict
 
+_RECORDS = "stages"
+"""The folder of a run in which every stage notes what it did, the verdict's too, under the stage's name."""
+
 
 @dataclass(frozen=True)
 class PastVerdict:
@@ -40,21 +43,34 @@ class Calibration:
         return min(1.0, math.fsum(terms))
 
 
-def find_verdicts(folders: Sequence[Path]) -> list[PastVerdict]:
+def find_verdicts(folders: Sequence[Path], refused: list[str] | None = None) -> list[PastVerdict]:
     """The verdicts of the runs in some folders, first made first. A folder may be a run, or hold runs at any depth.
 
+    Args:
+        refused: grows by a sentence for each verdict that cannot be read (damaged, or of another version of danlu);
+            where it is not given, one such is an error.
+
     Raises:
-        DanluError: a folder does not exist, or there is no verdict, or one is damaged.
+        DanluError: a folder does not exist, or there is no verdict, or one cannot be read.
     """
     paths: set[Path] = set()
     for folder in folders:
         if not folder.is_dir():
             raise DanluError(f"there is no folder {folder}.", "Name a run, or a folder of runs such as runs/.")
-        paths.update(path.resolve() for path in folder.rglob("verdict.json"))
+        paths.update(path.resolve() for path in folder.rglob("verdict.json") if path.parent.name != _RECORDS)
     if not paths:
         where = ", ".join(str(folder) for folder in folders)
         raise DanluError(f"{where} holds no verdict yet.", "Finish a run first: danlu run.")
-    found = [PastVerdict(path.parent, read_verdict(path)) for path in sorted(paths)]
+    found = []
+    for path in sorted(paths):
+        try:
+            found.append(PastVerdict(path.parent, read_verdict(path)))
+        except DanluError as error:
+            if refused is None:
+                raise
+            refused.append(error.cause)
+    if not found:
+        raise DanluError(f"no verdict can be read: {(refused or [''])[0]}", "Run it again: danlu run with its folder.")
     return sorted(found, key=lambda past: past.verdict.forecast_created)
 
 
