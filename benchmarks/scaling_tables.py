@@ -255,7 +255,7 @@ def d10(tables: Path) -> tuple[bool, dict[str, float | str]]:
     """C = 6 N D in floats: no overflow."""
     table = read_table(tables / "gadre_c4_rpj.csv")
     cells = {name: table.cells[name] for name in ("N", "D", "loss_c4_val", "arch")}
-    bare = Table(table.source, cells, table.lines)
+    bare = table_of({name: column.tolist() for name, column in cells.items()}, table.source)
     found = fit(bare, "tied_surface", columns={"loss": "loss_c4_val"}, refits=20)
     exact = np.array([6.0 * float(n) * float(d) for n, d in zip(cells["N"], cells["D"], strict=True)])
     worst = float(np.abs(found.rows.values["C"] / exact - 1).max())

@@ -63,7 +63,9 @@ _MEANINGS = {
     "loss": "损失（每词元纳特）",
     "U": "不重复词元数",
     "lr": "学习率",
-    "batch": "每步词元数",
+    "batch": "每步词元数或序列数",
+    "context": "每序列词元数",
+    "ratio": "每参数词元数",
     "step": "优化步数",
     "seed": "随机种子",
     "run": "运行",
@@ -115,6 +117,8 @@ def target_axis(fitted: TableFit) -> Text:
 
 def meaning(taken: Taken) -> Text:
     """What a column was taken for."""
+    if taken.meaning == "loss (bits a byte)":
+        return Text(taken.meaning, "损失（每字节比特）")
     return Text(taken.meaning, _MEANINGS.get(taken.role, taken.meaning))
 
 
