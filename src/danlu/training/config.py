@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from danlu.common.errors import DanluError
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -44,3 +46,7 @@ class TrainingConfig:
     """Held-out evaluations on the way, evenly spread; the last is at the end."""
     samples: int = 4
     """Openings of held-out documents that the target goes on from at each evaluation (samples.jsonl); 0: none."""
+
+    def __post_init__(self) -> None:
+        if self.samples < 0:
+            raise DanluError(f"samples is {self.samples}.", "Give 0 (none) or more openings.")
