@@ -45,6 +45,15 @@ def test_the_rungs_are_a_staircase_towards_the_target(flops):
     assert {rung.horizons for rung in again} <= {(rung.horizons[0],) for rung in first}
 
 
+def test_a_small_budget_has_two_sizes_that_go_on_for_longer():
+    plan = design(3e12)
+    assert len(plan.rungs) == len({rung.model for rung in plan.rungs}) == 2
+    assert min(rung.horizons[0] for rung in plan.rungs) > 50_000
+    assert plan.flops <= 0.10 * plan.target_flops * 1.0001
+    assert any("2 sizes" in warning for warning in plan.warnings)
+    assert any("another seed" in warning for warning in plan.warnings)
+
+
 def test_a_sweep_is_run_at_half_and_twice_the_rates():
     config = LadderConfig(swept_sizes=2)
     plan = design_ladder(4e14, context=128, vocab_size=1024, config=config, batch_tokens=lambda tokens: 1024)

@@ -64,4 +64,13 @@ def test_round_trip_and_too_few_points(ladder, tmp_path):
     write_fit(fit, tmp_path / "fit.json")
     assert read_fit(tmp_path / "fit.json") == fit
     with pytest.raises(DanluError, match="too few for a law"):
-        fit_points(ladder()[:4], ForecastConfig())
+        fit_points(ladder()[:3], ForecastConfig())
+
+
+def test_two_sizes_at_two_lengths_are_enough_and_the_fit_says_so(ladder):
+    points = ladder(noise=0.003)
+    sizes = sorted({point.params for point in points})[:2]
+    few = [point for size in sizes for point in [p for p in points if p.params == size][-2:]]
+    fit = fit_points(few, ForecastConfig())
+    assert len(few) == 4
+    assert any("rests on 2 sizes" in warning for warning in fit.warnings)

@@ -15,7 +15,8 @@ class LadderConfig:
     sizes: int = 4
     """Model sizes to aim for; fewer where the budget is small."""
     seeds: int = 2
-    """Runs of the two smallest sizes, each with its own seed; those after the first take the shortest length alone."""
+    """Runs of the two smallest sizes, each with its own seed; those after the first take the shortest length alone, and
+    are left out where the budget is small."""
     swept_sizes: int = 0
     """Smallest sizes that are also run, to their shortest length, at half and twice their learning rates; 0 to 2."""
     tokens_per_parameter: float = 12.0
@@ -39,8 +40,8 @@ class LadderConfig:
     def __post_init__(self) -> None:
         if not 0 < self.share < 1 / 3:
             raise DanluError(f"ladder.share is {self.share:g}.", "Choose it between 0 and 1/3; 0.10 is a good value.")
-        if self.sizes < 3:
-            raise DanluError(f"ladder.sizes is {self.sizes}.", "A law needs at least 3 sizes; 5 or 6 are good.")
+        if self.sizes < 2:
+            raise DanluError(f"ladder.sizes is {self.sizes}.", "A law needs at least 2 sizes; 4 or more are good.")
         if len(self.horizons) < 2 or max(self.horizons) != 1.0 or min(self.horizons) <= 0:
             raise DanluError(f"ladder.horizons is {self.horizons}.", "Give two or more shares above 0, at most 1.0.")
         if not 0 <= self.swept_sizes <= 2 or self.seeds < 1:

@@ -16,7 +16,7 @@ BatchRule = Callable[[float], int]
 
 REACH = 10.0
 """The target takes at least this many times the compute of the largest rung, its cooldowns included."""
-FEWEST_SIZES = 3
+FEWEST_SIZES = 2
 WISHED_SIZES = 4
 FRESH_EPOCHS = 4.0
 """Up to here repeated text is nearly as good as fresh (Muennighoff et al. 2023)."""
@@ -27,7 +27,7 @@ _LOWEST_RATIO = 4.0
 with more parameters than a third of its tokens overfits what it repeats."""
 _CLOSEST = 1.5
 """A rung has at most the target's parameters over this."""
-_SPAN = 2.5
+_SPAN, _SPAN_OF_TWO = 2.5, 1.6
 """Parameters of the largest rung over those of the smallest, at least: what a law over sizes needs."""
 
 
@@ -135,7 +135,13 @@ class _Drawer:
         return family(self.vocab_size, self.context)
 
     def plan(self, asked_flops: float) -> LadderPlan | None:
-        """The ladder of the target whose tokens a parameter are best; where none fits, one of shorter runs."""
+        """The ladder of the target whose tokens a parameter are best; where none fits, one of fewer and then of shorter
+        runs.
+
+        A run of under 100,000 tokens tells little of the law, and two sizes that go on for longer more than four
+        (NOTES.md, entry 34): given up are first sizes down to three, then repeated runs, then the third size, then
+        tokens a parameter, then steps.
+        """
         flops, ratios = self._ratios(asked_flops)
         for fewest in (self.config.min_steps, self.config.min_steps // 2, self.config.min_steps // 4):
             drawer = replace(self, config=replace(self.config, min_steps=max(1, fewest)))
@@ -189,17 +195,30 @@ class _Drawer:
         return _interpolate(table, self.config.max_epochs * self.unique_tokens), [lowest]
 
     def _rungs(self, target_flops: float, ratio: float) -> tuple[Rung, ...]:
-        """As many sizes as wished, or fewer, and as wide a span of them as their lengths allow."""
+        """As many sizes as wished, or fewer and without repeated runs, and as wide a span as their lengths allow."""
         params = self.target_params(target_flops, ratio)
         allowed = [m for m in self.members if _params(m) <= params / _CLOSEST]
-        for count in range(self.config.sizes, FEWEST_SIZES - 1, -1):
-            for top in range(len(allowed), count - 1, -1):
-                models = _spread(allowed[:top], count)
-                if _params(models[-1]) < _SPAN * _params(models[0]):
-                    break
-                rungs = self._staircase(models, target_flops, ratio * params)
-                if rungs:
-                    return rungs
+        once = replace(self, config=replace(self.config, seeds=1))
+        wishes = [(self, count) for count in range(self.config.sizes, FEWEST_SIZES, -1)]
+        wishes += [(once, count) for count in (FEWEST_SIZES + 1, FEWEST_SIZES) if count <= self.config.sizes]
+        for drawer, count in wishes:
+            rungs = drawer._widest(allowed, count, target_flops, ratio * params)
+            if rungs:
+                return rungs
+        return ()
+
+    def _widest(
+        self, allowed: Sequence[ModelConfig], count: int, target_flops: float, tokens: float
+    ) -> tuple[Rung, ...]:
+        """So many sizes, as far apart as their lengths allow."""
+        span = _SPAN if count > FEWEST_SIZES else _SPAN_OF_TWO
+        for top in range(len(allowed), count - 1, -1):
+            models = _spread(allowed[:top], count)
+            if _params(models[-1]) < span * _params(models[0]):
+                break
+            rungs = self._staircase(models, target_flops, tokens)
+            if rungs:
+                return rungs
         return ()
 
     def _staircase(self, models: Sequence[ModelConfig], target_flops: float, tokens: float) -> tuple[Rung, ...]:
@@ -276,6 +295,8 @@ class _Drawer:
             )
         if sizes < WISHED_SIZES:
             found.append(f"The budget allows {sizes} sizes; a law rests better on {WISHED_SIZES} or more.")
+        if self.config.seeds > 1 and all(rung.seed == 0 for rung in rungs):
+            found.append("The budget allows no run with another seed; how much a seed changes is taken as usual.")
         return found
 
 

@@ -17,8 +17,8 @@ from danlu.scaling.laws import FLOOR_FREE, FRONTIER, LAWS, SURFACE, TIED_SURFACE
 from danlu.scaling.points import Point
 from danlu.scaling.repetition import HALF_LIFE, effective_tokens
 
-FEWEST_POINTS = 6
-_FEWEST_SIZES = 3
+FEWEST_POINTS = 4
+_FEWEST_SIZES = 2
 _NOISE_WEIGHT = 4.0
 """How many points' worth of evidence stands behind the noise that is expected before any point is seen."""
 _ODD = 3.5
