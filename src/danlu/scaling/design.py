@@ -140,13 +140,13 @@ class _Drawer:
 
         A run of under 100,000 tokens tells little of the law, and two sizes that go on for longer more than four
         (NOTES.md, entry 34): given up are first sizes down to three, then repeated runs, then the third size, then
-        tokens a parameter, then steps.
+        tokens a parameter, and steps last.
         """
         flops, ratios = self._ratios(asked_flops)
         for fewest in (self.config.min_steps, self.config.min_steps // 2, self.config.min_steps // 4):
             drawer = replace(self, config=replace(self.config, min_steps=max(1, fewest)))
             for ratio in ratios:
-                rungs = drawer._rungs(flops, ratio)
+                rungs = drawer._rungs(flops, ratio, hurried=fewest < self.config.min_steps)
                 if rungs:
                     return self._plan(asked_flops, flops, ratio, rungs)
         return None
@@ -194,13 +194,17 @@ class _Drawer:
         table = [(_params(m) * lowest, self._flops(m, lowest)) for m in self.members]
         return _interpolate(table, self.config.max_epochs * self.unique_tokens), [lowest]
 
-    def _rungs(self, target_flops: float, ratio: float) -> tuple[Rung, ...]:
-        """As many sizes as wished, or fewer and without repeated runs, and as wide a span as their lengths allow."""
+    def _rungs(self, target_flops: float, ratio: float, hurried: bool) -> tuple[Rung, ...]:
+        """As many sizes as wished, or fewer and without repeated runs, and as wide a span as their lengths allow; two
+        sizes, if the runs are hurried.
+        """
         params = self.target_params(target_flops, ratio)
         allowed = [m for m in self.members if _params(m) <= params / _CLOSEST]
         once = replace(self, config=replace(self.config, seeds=1))
-        wishes = [(self, count) for count in range(self.config.sizes, FEWEST_SIZES, -1)]
-        wishes += [(once, count) for count in (FEWEST_SIZES + 1, FEWEST_SIZES) if count <= self.config.sizes]
+        wishes = [(once, FEWEST_SIZES)]
+        if not hurried:
+            counts = range(self.config.sizes, FEWEST_SIZES, -1)
+            wishes = [*((self, count) for count in counts), *((once, count) for count in counts[-1:]), *wishes]
         for drawer, count in wishes:
             rungs = drawer._widest(allowed, count, target_flops, ratio * params)
             if rungs:
