@@ -17,7 +17,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ from danlu.model.score import ScoreModel
 from danlu.model.transformer import Transformer
 from danlu.tokens.chat import Text
 from danlu.training.distributed import World
-from danlu.training.loop import train_steps
+from danlu.training.loop import Batch, Loss, M, StepResult, train_steps
 from danlu.training.optimizer import Optimizer
 from danlu.training.pretrain import TokenBatch, next_token_loss
 from danlu.training.schedule import Schedule
@@ -97,6 +97,23 @@ def timed(device: torch.device, call: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
+def steps_of(
+    model: M, optimizer: Optimizer, objective: Callable[[M, Batch], Loss], batches: list[Batch]
+) -> Iterator[StepResult]:
+    """Training steps over the same batches, without an end."""
+    return train_steps(
+        model,
+        optimizer,
+        Schedule(10**6, 10, 0),
+        objective,
+        lambda _: batches,
+        World(),
+        first_step=0,
+        clip=1.0,
+        nonfinite="stop",
+    )
+
+
 def train(case: Case, device: torch.device, compiled: bool, steps: int) -> dict[str, Any]:
     """Speed and memory of one case."""
     reset_peak_memory(device)
@@ -110,17 +127,7 @@ def train(case: Case, device: torch.device, compiled: bool, steps: int) -> dict[
     tokens = torch.randint(case.model.vocab_size, (case.step_tokens // case.context, case.context + 1), device=device)
     pieces = tokens.split(case.micro_tokens // case.context)
     data = [TokenBatch(p[:, :-1].contiguous(), p[:, 1:].contiguous(), p[:, 1:].numel()) for p in pieces]
-    loop = train_steps(
-        network,
-        optimizer,
-        Schedule(10**6, 10, 0),
-        next_token_loss,
-        lambda _: data,
-        World(),
-        first_step=0,
-        clip=1.0,
-        nonfinite="stop",
-    )
+    loop = steps_of(network, optimizer, next_token_loss, data)
     first = timed(device, lambda: next(loop))
     next(loop)
     seconds = statistics.median(timed(device, lambda: next(loop)) for _ in range(steps))
@@ -191,7 +198,7 @@ def floor_seconds(config: ModelConfig, rows: int, prompt: int, new_tokens: int, 
 def ppo(case: Case, device: torch.device, work: Work, iterations: int, read: float) -> dict[str, Any]:
     """Speed of PPO's iterations; policy and value network learn, reference and reward model judge."""
     reset_peak_memory(device)
-    found = danlu_speed(iterations, work, str(device))
+    found = danlu_speed(iterations, case.model, work, str(device))
     length = work.prompt + work.response
     learning = 2 * case.model.flops_per_token(length) * work.episodes * length
     seconds = found["seconds"]
@@ -232,17 +239,7 @@ def reward_model(
     model.to(device)
     optimizer = Optimizer(model, 1e-3, 1e-4, 0.0, torch.bfloat16)
     data = [rank_batch(rankings, 0, device, None, share_prompts=True)]
-    loop = train_steps(
-        model,
-        optimizer,
-        Schedule(10**6, 1, 0),
-        reward_loss,
-        lambda _: data,
-        World(),
-        first_step=0,
-        clip=1.0,
-        nonfinite="stop",
-    )
+    loop = steps_of(model, optimizer, reward_loss, data)
     next(loop)
     seconds = statistics.median(timed(device, lambda: next(loop)) for _ in range(steps))
     tokens = prompts * (prompt + 4 * response)
@@ -336,10 +333,7 @@ def main() -> None:
             )
             release(device)
     case = cases[0]
-    shape = case.model
-    sizes = (shape.vocab_size, shape.hidden_size, shape.intermediate_size, shape.num_hidden_layers)
-    heads = shape.num_attention_heads
-    work = Work(*sizes, heads, *((16, 16, 16) if arguments.quick else (256, 128, 128)))
+    work = Work(16, 16, 16) if arguments.quick else Work(256, 128, 128)
     row = ppo(case, device, work, 3, read)
     figures["ppo"].append(row)
     print(

@@ -20,7 +20,10 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # TRL's environment has no danlu
+    from danlu.model.config import ModelConfig
 
 EPISODES, PROMPT_TOKENS, RESPONSE_TOKENS, VOCABULARY = 64, 32, 64, 2048
 WIDTH, LAYERS, INNER, HEADS = 256, 4, 384, 4
@@ -29,19 +32,16 @@ END, PAD = 2, 1
 
 @dataclass(frozen=True)
 class Work:
-    """What PPO is to do: shape of the four models, episodes of an iteration and their lengths (tokens)."""
+    """What an iteration of PPO is to do: episodes, and their lengths (tokens)."""
 
-    vocabulary: int = VOCABULARY
-    width: int = WIDTH
-    inner: int = INNER
-    layers: int = LAYERS
-    heads: int = HEADS
     episodes: int = EPISODES
     prompt: int = PROMPT_TOKENS
     response: int = RESPONSE_TOKENS
 
 
-def danlu_speed(iterations: int, work_of: Work = Work(), device: str = "cpu") -> dict[str, Any]:
+def danlu_speed(
+    iterations: int, shape: "ModelConfig | None" = None, work: Work = Work(), device: str = "cpu"
+) -> dict[str, Any]:
     """Episodes a second without the first iteration, and where the time went (seconds an iteration).
 
     Also the largest `approxkl`: with one minibatch an iteration the ratio is 1 at its one update, and this is 0 where
@@ -59,18 +59,16 @@ def danlu_speed(iterations: int, work_of: Work = Work(), device: str = "cpu") ->
     from danlu.model.score import ScoreModel
     from danlu.model.transformer import Transformer
 
-    w = work_of
-    length, heads = w.prompt + w.response, w.heads
-    shape = ModelConfig(w.vocabulary, w.width, w.inner, w.layers, heads, heads, w.width // heads, max(128, length))
+    shape = shape or ModelConfig(VOCABULARY, WIDTH, INNER, LAYERS, HEADS, HEADS, WIDTH // HEADS, 128)
     place = torch.device(device)
     generator = torch.Generator().manual_seed(0)
     policy = Transformer(shape)
     policy.initialize(generator)
     config = PPOConfig(
-        episodes=w.episodes * iterations,
-        batch_size=w.episodes,
-        minibatch_size=w.episodes,
-        max_new_tokens=w.response,
+        episodes=work.episodes * iterations,
+        batch_size=work.episodes,
+        minibatch_size=work.episodes,
+        max_new_tokens=work.response,
         device=device,
         checkpoint_seconds=1e9,
     )
@@ -79,7 +77,7 @@ def danlu_speed(iterations: int, work_of: Work = Work(), device: str = "cpu") ->
     judge = ScoreModel(shape, compute_dtype(place))
     judge.initialize_from(policy.state_dict(), generator)
     judge.to(place)
-    prompts = torch.randint(3, w.vocabulary, (w.episodes * 4, w.prompt), generator=generator).tolist()
+    prompts = torch.randint(3, shape.vocab_size, (work.episodes * 4, work.prompt), generator=generator).tolist()
     queries = [Query(prompt_of(str(i)), tuple(tokens)) for i, tokens in enumerate(prompts)]
 
     @torch.no_grad()
@@ -90,7 +88,7 @@ def danlu_speed(iterations: int, work_of: Work = Work(), device: str = "cpu") ->
         return judge.scores_at(tokens, torch.tensor([len(row) - 1 for row in rows], device=place))
 
     times: list[float] = []
-    work: list[float] = []
+    processor: list[float] = []
     parts: list[dict[str, float]] = []
     approximate: list[float] = []
     after = PPO.after_step
@@ -101,7 +99,7 @@ def danlu_speed(iterations: int, work_of: Work = Work(), device: str = "cpu") ->
             torch.accelerator.synchronize(place)
         approximate.append(found["policy/approxkl_avg"])
         times.append(time.perf_counter())
-        work.append(time.process_time())
+        processor.append(time.process_time())
         parts.append(dict(self.seconds))
         return found
 
@@ -117,8 +115,8 @@ def danlu_speed(iterations: int, work_of: Work = Work(), device: str = "cpu") ->
     table = {name: sum(part.get(name, 0.0) for part in parts[1:]) / count for name in parts[-1]}
     table["optimizer and the rest"] = seconds - sum(table.values())
     return {
-        "episodes_per_second": w.episodes / seconds,
-        "per_processor_second": w.episodes * count / (work[-1] - work[0]),
+        "episodes_per_second": work.episodes / seconds,
+        "per_processor_second": work.episodes * count / (processor[-1] - processor[0]),
         "seconds": table,
         "approxkl": max(approximate),
     }

@@ -11,6 +11,7 @@ from danlu.common.errors import DanluError
 from danlu.common.files import read_json, write_json
 from danlu.common.strict import from_mapping, to_mapping
 from danlu.scaling.config import ForecastConfig
+from danlu.scaling.design import FEWEST_SIZES
 from danlu.scaling.estimate import Prior, Problem, descend
 from danlu.scaling.grid import grid_starts
 from danlu.scaling.laws import FLOOR_FREE, FRONTIER, LAWS, SURFACE, TIED_SURFACE, Array, Law
@@ -18,7 +19,6 @@ from danlu.scaling.points import Point
 from danlu.scaling.repetition import HALF_LIFE, effective_tokens
 
 FEWEST_POINTS = 4
-_FEWEST_SIZES = 2
 _NOISE_WEIGHT = 4.0
 """How many points' worth of evidence stands behind the noise that is expected before any point is seen."""
 _ODD = 3.5
@@ -144,10 +144,10 @@ def fit_points(
     """
     points = [point for point in points if point.lr_factor == 1.0]
     sizes = {point.params for point in points}
-    if len(points) < FEWEST_POINTS or len(sizes) < _FEWEST_SIZES:
+    if len(points) < FEWEST_POINTS or len(sizes) < FEWEST_SIZES:
         raise DanluError(
             f"{len(points)} points of {len(sizes)} sizes are too few for a law.",
-            f"Run a ladder with at least {FEWEST_POINTS} points and {_FEWEST_SIZES} sizes.",
+            f"Run a ladder with at least {FEWEST_POINTS} points and {FEWEST_SIZES} sizes.",
         )
     losses = np.array([point.loss for point in points])
     floor = entropy if entropy is not None and entropy < losses.min() else 0.0
