@@ -155,10 +155,14 @@ def test_generate_and_chat_continue_text(
     (tmp_path / "typed").write_text("Mia has\n", encoding="utf-8")
     with (tmp_path / "typed").open(encoding="utf-8") as typed:
         monkeypatch.setattr("sys.stdin", typed)
-        assert main(["chat", str(run), "--max-new-tokens", "8"]) == 0
-    said = capsys.readouterr().out
-    assert "is a base model" in said
-    assert re.search(r"^\[\d tokens?, ", said, re.MULTILINE)
+        assert main(["chat", str(run), "--max-new-tokens", "8", "--temperature", "0"]) == 0
+    greeting, said = capsys.readouterr().out.split("\n", 1)
+    assert "is a base model" in greeting
+    words = ["generate", str(run), "--prompt", "Mia has", "--max-new-tokens", "8", "--temperature", "0"]
+    assert main([*words, "--json", str(file)]) == 0
+    [answer] = _json(file)
+    cut = r"\[8 tokens, \d+ a second, cut at 8 tokens .*\]\n" if answer["finish_reason"] == "length" else ""
+    assert re.fullmatch(re.escape(answer["text"]) + r"\n" + cut, said)
 
 
 def test_export_writes_a_folder_that_reads_back(run: Path, tmp_path: Path) -> None:
