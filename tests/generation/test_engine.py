@@ -2,12 +2,13 @@
 
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import pytest
 import torch
+from tests.steering import hold
+from tests.waiting import PATIENCE, until
 from tokenizers import Tokenizer
 
 from danlu.common.errors import DanluError
@@ -16,6 +17,7 @@ from danlu.generation.engine import Engine, EngineConfig, QueueFull
 from danlu.generation.generate import Generator
 from danlu.generation.prefix import BLOCK_TOKENS, PrefixCache
 from danlu.generation.requests import Drawn, Event, Failed, Request
+from danlu.generation.running import Row
 from danlu.generation.slots import Slots, Staging, bytes_of_token
 from danlu.model.transformer import Transformer
 
@@ -49,7 +51,7 @@ class Listener:
 
     def wait(self, condition: Callable[[], bool]) -> None:
         with self.news:
-            assert self.news.wait_for(condition, timeout=60)
+            assert self.news.wait_for(condition, timeout=PATIENCE)
 
     @property
     def drawn(self) -> list[Drawn]:
@@ -165,8 +167,11 @@ def test_a_long_prompt_does_not_hold_up_a_running_row(generator: Generator) -> N
     engine.close()
 
 
-def test_a_cancelled_request_frees_its_rows_and_others_take_them(generator: Generator) -> None:
+def test_a_cancelled_request_frees_its_rows_and_others_take_them(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = Engine(generator, EngineConfig(max_rows=1))
+    hold(engine, monkeypatch, 20)
     first, second, third = Listener(), Listener(), Listener()
     ticket = engine.submit(Request(prompt(4), replace(GREEDY, max_new_tokens=150)), first)
     waiting = engine.submit(Request(prompt(5), GREEDY), second)
@@ -175,7 +180,7 @@ def test_a_cancelled_request_frees_its_rows_and_others_take_them(generator: Gene
     waiting.cancel()
     ticket.cancel()
     third.wait(lambda: third.ended)
-    assert len(first.drawn) < 150
+    assert len(first.drawn) <= 20
     assert not second.events
     assert (engine.stats.cancelled, engine.stats.finished, engine.stats.rows, engine.stats.waiting) == (2, 1, 0, 0)
     engine.close()
@@ -195,9 +200,10 @@ def test_requests_need_room_for_what_they_may_become_not_for_whole_contexts(gene
 
         return receive
 
-    for number, listener in enumerate(listeners):
-        request = Request(prompt(4, number), replace(GREEDY, max_new_tokens=30), client=str(number))
-        engine.submit(request, listen(listener))
+    with engine._news:  # all are there before the first is read
+        for number, listener in enumerate(listeners):
+            request = Request(prompt(4, number), replace(GREEDY, max_new_tokens=30), client=str(number))
+            engine.submit(request, listen(listener))
     for listener in listeners:
         listener.wait(lambda listener=listener: listener.ended)  # type: ignore[misc]
         assert len(listener.drawn) == 30
@@ -259,21 +265,22 @@ def test_clients_are_served_in_turn(generator: Generator) -> None:
 
         return receive
 
-    blocker = Listener()
-    engine.submit(Request(prompt(2), replace(GREEDY, max_new_tokens=60), client="greedy"), blocker)
-    for number in range(5):
-        engine.submit(Request(prompt(3, number), replace(GREEDY, max_new_tokens=1), client="greedy"), listen("greedy"))
-    engine.submit(Request(prompt(3), replace(GREEDY, max_new_tokens=1), client="modest"), listen("modest"))
-    blocker.wait(lambda: blocker.ended)
-    deadline = time.monotonic() + 60
-    while len(order) < 6 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    short = replace(GREEDY, max_new_tokens=1)
+    with engine._news:  # all are there before the first is read
+        engine.submit(Request(prompt(2), replace(GREEDY, max_new_tokens=60), client="greedy"), Listener())
+        for number in range(5):
+            engine.submit(Request(prompt(3, number), short, client="greedy"), listen("greedy"))
+        engine.submit(Request(prompt(3), short, client="modest"), listen("modest"))
+    until(lambda: len(order) == 6)
     assert order.index("modest") <= 1
     engine.close()
 
 
-def test_the_queue_is_bounded_and_a_stopped_engine_says_so(generator: Generator) -> None:
+def test_the_queue_is_bounded_and_a_stopped_engine_says_so(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = Engine(generator, EngineConfig(max_rows=1, queue_length=2))
+    hold(engine, monkeypatch, 3)
     running, waiting = Listener(), Listener()
     request = Request(prompt(2), replace(GREEDY, max_new_tokens=150))
     engine.submit(request, running)
@@ -291,16 +298,18 @@ def test_a_failure_is_told_and_the_next_request_goes_well(
     generator: Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = Engine(generator)
-    listener = Listener()
-    engine.submit(Request(prompt(3), replace(GREEDY, max_new_tokens=150)), listener)
-    listener.wait(lambda: len(listener.drawn) >= 2)
-    with monkeypatch.context() as patch:
+    listener, draw = Listener(), engine._draw
 
-        def broken(*_: object) -> None:
+    def broken(rows: list[Row], logits: torch.Tensor) -> list[int]:
+        if rows[0].drawn == 2:
             raise RuntimeError("device lost")
+        return draw(rows, logits)
 
+    with monkeypatch.context() as patch:
         patch.setattr(engine, "_draw", broken)
+        engine.submit(Request(prompt(3), replace(GREEDY, max_new_tokens=150)), listener)
         listener.wait(lambda: listener.ended)
+    assert len(listener.drawn) == 2
     assert listener.events[-1] == Failed("RuntimeError: device lost")
     assert len(engine.complete(Request(prompt(3), GREEDY))[0].tokens) == 12
     engine.close()

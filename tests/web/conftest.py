@@ -3,7 +3,6 @@
 import os
 import socket
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,9 @@ import pytest
 import sqlalchemy as sa
 import torch
 import uvicorn
+from tests.waiting import PATIENCE, until
 
+from danlu.generation.engine import Engine
 from danlu.model.config import ModelConfig
 from danlu.model.huggingface import save_pretrained
 from danlu.model.transformer import Transformer
@@ -74,6 +75,9 @@ def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model(tmp_path_factory.mktemp("models") / "base", chat=False)
 
 
+LIMITS = Limits(header_seconds=PATIENCE, body_seconds=PATIENCE)
+"""A client that has no core for seconds is not refused; what too slow a one is told has tests of its own."""
+
 POSTGRES = "DANLU_POSTGRES"
 """Names an empty PostgreSQL database by its URL, for tests that then run on it too."""
 
@@ -109,9 +113,15 @@ class Served:
     url: str
     said: list[str] = field(default_factory=list)
 
+    def engine(self, name: str) -> Engine:
+        """A model's engine, as soon as it is loaded."""
+        model = self.services.models.get(name)
+        assert model is not None
+        return model.loaded.result().engine
+
     def sign_in(self) -> httpx.Client:
         """A browser that opened the printed link."""
-        client = httpx.Client(base_url=self.url, timeout=60)
+        client = httpx.Client(base_url=self.url, timeout=PATIENCE)
         answer = client.get("/login", params={"token": self.services.token.value})
         assert answer.status_code == 303, answer.text
         return self.with_csrf(client)
@@ -134,18 +144,20 @@ def start(config: ServerConfig, models: ServedModels) -> tuple[Served, Any]:
         lifespan="on",
         access_log=False,
         log_level="warning",
+        # A connection that is kept open is not closed in the moment in which a client uses it again.
+        timeout_keep_alive=round(PATIENCE),
     )
     server = uvicorn.Server(settings)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
+    until(lambda: server.started or not thread.is_alive())
+    assert server.started
 
     def stop() -> None:
         services.draining_soon()
         server.should_exit = True
-        thread.join(30)
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
 
     return Served(services, f"http://127.0.0.1:{config.port}"), stop
 
@@ -157,13 +169,22 @@ def models_of(*folders: Path) -> ServedModels:
 
 def serve_models(data: Path, *folders: Path, **more: Any) -> tuple[Served, Any]:
     """A server of some models with limits that suit tests."""
-    limits = Limits(body_bytes=1 << 20, header_seconds=2, body_seconds=5)
+    limits = replace(LIMITS, body_bytes=1 << 20)
     return start(ServerConfig(data=data, port=0, runs=data / "runs", limits=limits, **more), models_of(*folders))
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, chat_folder: Path, base_folder: Path) -> Iterator[Served]:
     found, stop = serve_models(tmp_path_factory.mktemp("data"), chat_folder, base_folder)
+    yield found
+    stop()
+
+
+@pytest.fixture
+def impatient(tmp_path: Path) -> Iterator[Served]:
+    """A server without models that waits half a second for a header and for a body."""
+    limits = Limits(header_seconds=0.5, body_seconds=0.5)
+    found, stop = start(ServerConfig(data=tmp_path, port=0, limits=limits), ServedModels([]))
     yield found
     stop()
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.steering import hold
+from tests.waiting import until
 
 from danlu.web.conversations import Conversations
 from danlu.web.database import Database
@@ -49,10 +51,11 @@ def say(browser: httpx.Client, conversation: str, content: str, parent: str = ""
     return id
 
 
-def test_a_reply_streams_and_is_kept(browser: httpx.Client, conversation: str) -> None:
+def test_a_reply_streams_and_is_kept(served: Served, browser: httpx.Client, conversation: str) -> None:
     asked = say(browser, conversation, "Is the furnace hot?")
     reply = new_id()
-    settings = {"temperature": 0, "max_tokens": 8}
+    ends = served.engine("tiny").generator.stop_tokens
+    settings = {"temperature": 0, "max_tokens": 8, "logit_bias": {str(token): -100 for token in ends}}
     events = stream(
         browser, f"/api/conversations/{conversation}/replies", {"id": reply, "parent": asked, "settings": settings}
     )
@@ -88,19 +91,25 @@ def test_editing_and_answering_again_make_branches(browser: httpx.Client, conver
     assert first not in json.dumps(branch)
 
 
-def test_a_stopped_reply_keeps_what_was_said(served: Served, browser: httpx.Client, conversation: str) -> None:
+def test_a_stopped_reply_keeps_what_was_said(
+    served: Served, browser: httpx.Client, conversation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hold(served.engine("tiny"), monkeypatch, 5)
     asked, reply = say(browser, conversation, "go on"), new_id()
     body = {"id": reply, "parent": asked, "settings": {"temperature": 0, "logit_bias": {"60": 100}, "max_tokens": 400}}
     with browser.stream("POST", f"/api/conversations/{conversation}/replies", json=body) as answer:
         lines = answer.iter_lines()
         while "text" not in next(lines):
             pass
-    for _ in range(100):
-        kept = browser.get(f"/api/conversations/{conversation}").json()["messages"][-1]
-        if kept["state"] != "running":
-            break
+
+    def last() -> dict[str, Any]:
+        found: dict[str, Any] = browser.get(f"/api/conversations/{conversation}").json()["messages"][-1]
+        return found
+
+    until(lambda: last()["state"] != "running")
+    kept = last()
     assert kept["state"] == "stopped"
-    assert 0 < kept["details"]["tokens"] < 400
+    assert 0 < kept["details"]["tokens"] <= 5
     assert len(kept["content"]) > 0
 
 
@@ -131,7 +140,7 @@ def test_thumbs_are_feedback(served: Served, browser: httpx.Client, conversation
     mine = [body for body in noted if body["message"] == reply]
     assert [body["value"] for body in mine] == [1, -1]
     assert mine[0]["prompt"] == [{"role": "user", "content": "well?"}]
-    rows = [json.loads(line) for line in browser.get("/api/label/export?format=unpaired").text.splitlines()]
+    rows = [json.loads(line) for line in browser.get("/api/label/export?format=unpaired").text.split("\n") if line]
     (row,) = [row for row in rows if row["prompt"] == mine[0]["prompt"]]
     assert row["label"] is False
     assert row["completion"] == [{"role": "assistant", "content": mine[0]["completion"]}]

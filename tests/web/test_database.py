@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 import sqlalchemy as sa
+from tests.waiting import PATIENCE
 
 from danlu.common.errors import DanluError
 from danlu.web.accounts import Accounts
@@ -18,7 +19,7 @@ from danlu.web.conversations import Conversations, StoredMessage
 from danlu.web.database import Database
 from danlu.web.served import ServedModels
 
-from .conftest import DATABASES, database, start
+from .conftest import DATABASES, LIMITS, database, start
 
 PASSWORD = "a good password"
 
@@ -33,7 +34,7 @@ def test_servers_that_start_at_once_make_the_tables_once(place: str) -> None:
     gate = threading.Barrier(4)
 
     def begin(number: int) -> list[str]:
-        gate.wait(30)
+        gate.wait(PATIENCE)
         accounts = Accounts(Database(place))
         with suppress(DanluError):
             accounts.add("one", "admin", PASSWORD)
@@ -131,7 +132,9 @@ def wire(url: str) -> Iterator[tuple[Wire, str]]:
 
 def test_a_database_that_goes_away_is_said_and_found_again(tmp_path: Path) -> None:
     with database("postgresql") as places, wire(places["database"]) as (made, url):
-        found, stop = start(ServerConfig(data=tmp_path, port=0, database=url, feedback=url), ServedModels([]))
+        found, stop = start(
+            ServerConfig(data=tmp_path, port=0, database=url, feedback=url, limits=LIMITS), ServedModels([])
+        )
         try:
             with closing(found.sign_in()) as browser:
                 body = {"id": "conversation", "title": "t"}

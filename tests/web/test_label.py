@@ -11,6 +11,8 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.steering import script
+from tests.waiting import PATIENCE
 
 from danlu.feedback.desk import Desk
 from danlu.feedback.records import Ranking, prompt_of
@@ -19,7 +21,7 @@ from danlu.web.config import ServerConfig
 from danlu.web.label_figures import leaning, same_order
 from danlu.web.served import ServedModels
 
-from .conftest import DATABASES, Served, database, start
+from .conftest import DATABASES, LIMITS, Served, database, start
 
 PASSWORD = "a good password"
 
@@ -31,7 +33,7 @@ def new_id() -> str:
 @pytest.fixture(params=DATABASES)
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
     with database(request.param) as places:
-        found, stop = start(ServerConfig(data=tmp_path, port=0, **places), ServedModels([]))
+        found, stop = start(ServerConfig(data=tmp_path, port=0, limits=LIMITS, **places), ServedModels([]))
         for name in ("lin", "wang"):
             found.services.accounts.add(name, "labeler", PASSWORD)
         yield found
@@ -40,7 +42,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
 
 @contextmanager
 def person(site: Served, name: str) -> Iterator[httpx.Client]:
-    client = httpx.Client(base_url=site.url, timeout=60, headers={"Origin": site.url})
+    client = httpx.Client(base_url=site.url, timeout=PATIENCE, headers={"Origin": site.url})
     assert client.post("/api/login", json={"name": name, "password": PASSWORD}).status_code == 200
     with closing(site.with_csrf(client)):
         yield client
@@ -156,7 +158,7 @@ def test_fifty_labelers_at_once_lose_nothing_and_double_nothing(site: Served) ->
 
     async def work(name: str) -> None:
         jar = {f"danlu-{site.services.config.port}": cookies[name]}
-        async with httpx.AsyncClient(base_url=site.url, cookies=jar, timeout=120) as client:
+        async with httpx.AsyncClient(base_url=site.url, cookies=jar, timeout=PATIENCE) as client:
             csrf = (await client.get("/api/session")).json()["csrf"]
             client.headers.update({"Origin": site.url, "X-CSRF-Token": csrf})
             while (task := (await client.get("/api/label/next")).json()["task"]) is not None:
@@ -246,7 +248,10 @@ def test_how_much_better_one_of_two_is_is_kept_and_exported(site: Served) -> Non
     assert kept.strength == 3
 
 
-def test_who_starts_from_a_models_answer_is_not_told_whose_and_it_is_kept(served: Served) -> None:
+def test_who_starts_from_a_models_answer_is_not_told_whose_and_it_is_kept(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(served.engine("tiny"), monkeypatch, "Lines\u2028of\r\nall\x85kinds.")
     served.services.desk.add_tasks([Task("demonstrate", prompt_of(f"Say something {new_id()}.")) for _ in range(2)])
     with closing(served.sign_in()) as client:
         first = client.get("/api/label/next", params={"kinds": "demonstrate"}).json()["task"]
@@ -260,8 +265,8 @@ def test_who_starts_from_a_models_answer_is_not_told_whose_and_it_is_kept(served
         second = client.get("/api/label/next", params={"kinds": "demonstrate"}).json()["task"]
         own = {"id": new_id(), "lease": second["lease"], "response": "My own."}
         assert client.post("/api/label/answers", json=own).status_code == 200
-        table = client.get("/api/label/export", params={"format": "demonstrations"}).text.splitlines()
-        rows = {row["response"]: row.get("labels", {}) for row in map(json.loads, table)}
+        table = client.get("/api/label/export", params={"format": "demonstrations"}).text.split("\n")
+        rows = {row["response"]: row.get("labels", {}) for row in map(json.loads, filter(None, table))}
     assert rows[begun["text"] + " Mended."] == {"began_from": {"model": "tiny", "text": begun["text"]}}
     assert rows["My own."] == {}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.waiting import get
 
 from danlu.web.runs import find_runs, tail
 
@@ -86,7 +87,7 @@ def test_a_report_is_opened_in_an_origin_of_its_own(run: Path, browser: httpx.Cl
     assert "default-src 'none'" in policy
     assert answer.headers["x-content-type-options"] == "nosniff"
     (run / "report.html").unlink()
-    assert httpx.get(f"{browser.base_url}/api/runs/group/mine/report").status_code == 401
+    assert get(f"{browser.base_url}/api/runs/group/mine/report").status_code == 401
 
 
 def test_changes_are_told_as_they_come(run: Path, browser: httpx.Client) -> None:

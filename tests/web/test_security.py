@@ -11,18 +11,19 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.waiting import PATIENCE, get, post
 
 import danlu
 from danlu.cli.main import main
 from danlu.web.accounts import LOCAL, Account, Accounts
-from danlu.web.config import Limits, ServerConfig
+from danlu.web.config import ServerConfig
 from danlu.web.database import Database
 from danlu.web.pages import FILES
 from danlu.web.passwords import hash_password, password_matches
 from danlu.web.served import ServedModels
 from danlu.web.sessions import Brake
 
-from .conftest import DATABASES, Served, database, start
+from .conftest import DATABASES, LIMITS, Served, database, start
 
 PASSWORD = "correct horse 电池"
 
@@ -35,7 +36,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     (runs / "one").mkdir(parents=True)
     (runs / "one" / "recipe.toml").write_text("seed = 1\n")
     (data / "secret.json").write_text('{"secret": true}')
-    limits = Limits(body_bytes=100_000, header_seconds=2, body_seconds=4, login_failures=3)
+    limits = replace(LIMITS, body_bytes=100_000, login_failures=3)
     with database(request.param) as places:
         found, stop = start(ServerConfig(data=data, port=0, runs=runs, limits=limits, **places), ServedModels([]))
         found.services.accounts.add("ada", "admin", PASSWORD)
@@ -45,7 +46,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def sign_in(site: Served, name: str) -> httpx.Client:
-    client = httpx.Client(base_url=site.url, timeout=30, headers={"Origin": site.url})
+    client = httpx.Client(base_url=site.url, timeout=PATIENCE, headers={"Origin": site.url})
     answer = client.post("/api/login", json={"name": name, "password": PASSWORD})
     assert answer.status_code == 200, answer.text
     return site.with_csrf(client)
@@ -67,12 +68,12 @@ def labeler(site: Served) -> Iterator[httpx.Client]:
 
 def test_the_printed_link_is_good_once(site: Served) -> None:
     token = site.services.token.value
-    answer = httpx.get(f"{site.url}/login", params={"token": token})
+    answer = get(f"{site.url}/login", params={"token": token})
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     cookie = answer.headers["set-cookie"].lower()
     assert "httponly" in cookie
     assert "samesite=strict" in cookie
-    again = httpx.get(f"{site.url}/login", params={"token": token})
+    again = get(f"{site.url}/login", params={"token": token})
     assert (again.status_code, again.headers["location"]) == (303, "/login?refused=1")
     assert "set-cookie" not in again.headers
     assert site.services.token.value != token
@@ -80,13 +81,13 @@ def test_the_printed_link_is_good_once(site: Served) -> None:
 
 def test_strangers_see_the_sign_in_page_alone(site: Served) -> None:
     for path in ("/", "/label", "/runs"):
-        answer = httpx.get(f"{site.url}{path}")
+        answer = get(f"{site.url}{path}")
         assert (answer.status_code, answer.headers["location"]) == (303, "/login")
     for path in ("/api/session", "/api/conversations", "/api/runs", "/api/label/next", "/api/accounts", "/api/audit"):
-        assert httpx.get(f"{site.url}{path}").status_code == 401
+        assert get(f"{site.url}{path}").status_code == 401
     for cookie in ("", "x", "a" * 5000, "';--"):
         headers = {"Cookie": f"danlu-{site.services.config.port}={cookie}"}
-        assert httpx.get(f"{site.url}/api/session", headers=headers).status_code == 401
+        assert get(f"{site.url}/api/session", headers=headers).status_code == 401
 
 
 def test_every_answer_has_the_headers(site: Served, admin: httpx.Client) -> None:
@@ -106,7 +107,7 @@ def test_writes_need_our_page_and_its_token(site: Served, admin: httpx.Client) -
     def write(**changes: str | None) -> int:
         headers = {**admin.headers, **changes}
         kept = {name: value for name, value in headers.items() if value is not None}
-        with httpx.Client(base_url=site.url, cookies=admin.cookies, headers=kept) as client:
+        with httpx.Client(base_url=site.url, cookies=admin.cookies, headers=kept, timeout=PATIENCE) as client:
             return client.post("/api/conversations", json=WRITE).status_code
 
     assert write() == 200
@@ -118,15 +119,15 @@ def test_writes_need_our_page_and_its_token(site: Served, admin: httpx.Client) -
     assert write(origin=site.url + ".evil.example") == 403
     assert write(**{"sec-fetch-site": "cross-site"}) == 403
     assert write(**{"sec-fetch-site": "same-origin"}) == 200
-    login = httpx.post(f"{site.url}/api/login", json={"name": "ada", "password": PASSWORD})
+    login = post(f"{site.url}/api/login", json={"name": "ada", "password": PASSWORD})
     assert login.status_code == 403
 
 
 def test_other_sites_may_not_use_the_models(site: Served) -> None:
     for headers in ({"Origin": "http://evil.example"}, {"Origin": "null"}):
-        answer = httpx.post(f"{site.url}/v1/completions", headers=headers, content=b"{}")
+        answer = post(f"{site.url}/v1/completions", headers=headers, content=b"{}")
         assert answer.status_code == 403
-    rebound = httpx.get(f"{site.url}/v1/models", headers={"Host": "evil.example"})
+    rebound = get(f"{site.url}/v1/models", headers={"Host": "evil.example"})
     assert rebound.status_code == 421
 
 
@@ -160,7 +161,7 @@ def test_a_labeler_labels_and_no_more(labeler: httpx.Client) -> None:
 )
 def test_names_lead_nowhere_else(site: Served, admin: httpx.Client, path: str) -> None:
     cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in admin.cookies.jar)
-    with socket.create_connection(("127.0.0.1", site.services.config.port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", site.services.config.port), timeout=PATIENCE) as raw:
         head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nCookie: {cookies}\r\nConnection: close\r\n\r\n"
         raw.sendall(head.encode())
         answer = raw.makefile("rb").read()
@@ -169,7 +170,7 @@ def test_names_lead_nowhere_else(site: Served, admin: httpx.Client, path: str) -
     assert b"root:" not in answer
 
 
-def test_bodies_that_are_too_long_or_never_come(site: Served, admin: httpx.Client) -> None:
+def test_bodies_that_are_too_long(site: Served, admin: httpx.Client) -> None:
     assert admin.post("/api/conversations", json={**WRITE, "title": "x" * 200_000}).status_code == 413
 
     def endless() -> Iterator[bytes]:
@@ -179,8 +180,11 @@ def test_bodies_that_are_too_long_or_never_come(site: Served, admin: httpx.Clien
     headers = {"Content-Type": "application/json"}
     assert admin.post("/api/conversations", content=endless(), headers=headers).status_code == 413
     for path in ("/v1/completions", "/tokenize"):
-        assert httpx.post(f"{site.url}{path}", content=b" " * 200_000).status_code == 413
-    with socket.create_connection(("127.0.0.1", site.services.config.port), timeout=10) as raw:
+        assert post(f"{site.url}{path}", content=b" " * 200_000).status_code == 413
+
+
+def test_a_body_that_never_comes(impatient: Served) -> None:
+    with socket.create_connection(("127.0.0.1", impatient.services.config.port), timeout=PATIENCE) as raw:
         raw.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
         assert raw.makefile("rb").readline() == b"HTTP/1.1 408 Request Timeout\r\n"
 
@@ -205,7 +209,7 @@ def test_unknown_keys_and_wrong_types_are_named(admin: httpx.Client) -> None:
 
 def test_header_bombs(site: Served) -> None:
     for head in (b"X: " + b"a" * 200_000, b"".join(b"X%d: y\r\n" % number for number in range(20_000)), b"\x00\x01"):
-        with socket.create_connection(("127.0.0.1", site.services.config.port), timeout=10) as raw:
+        with socket.create_connection(("127.0.0.1", site.services.config.port), timeout=PATIENCE) as raw:
             raw.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n")
             try:
                 raw.sendall(head + b"\r\n\r\n")
@@ -213,7 +217,7 @@ def test_header_bombs(site: Served) -> None:
             except ConnectionError:
                 answer = b""
         assert b" 400 " in answer or not answer
-    assert httpx.get(f"{site.url}/health").status_code == 200
+    assert get(f"{site.url}/health").status_code == 200
 
 
 HOSTILE = [
@@ -238,9 +242,7 @@ def test_hostile_texts_stay_texts(site: Served, admin: httpx.Client, text: str) 
     assert answer.headers["content-type"] == "application/json"
     for path in (f"/api/conversations/{id}x", "/api/runs/x"):
         assert admin.get(path, params={"q": text}).status_code == 400
-    sign_in_with = httpx.post(
-        f"{site.url}/api/login", json={"name": text, "password": text}, headers={"Origin": site.url}
-    )
+    sign_in_with = post(f"{site.url}/api/login", json={"name": text, "password": text}, headers={"Origin": site.url})
     assert sign_in_with.status_code in (401, 429)
     assert admin.post("/api/accounts/invite", json={"name": text}).status_code == 400
     assert admin.post("/api/conversations", json={"id": text, "title": ""}).status_code == 400
@@ -248,14 +250,14 @@ def test_hostile_texts_stay_texts(site: Served, admin: httpx.Client, text: str) 
 
 
 def test_guessing_passwords_is_slow(tmp_path: Path) -> None:
-    limits = Limits(login_failures=3)
+    limits = replace(LIMITS, login_failures=3)
     served, stop = start(ServerConfig(data=tmp_path, port=0, limits=limits), ServedModels([]))
     try:
         served.services.accounts.add("ada", "admin", PASSWORD)
 
         def attempt(password: str) -> int:
             body = {"name": "ada", "password": password}
-            return httpx.post(f"{served.url}/api/login", json=body, headers={"Origin": served.url}).status_code
+            return post(f"{served.url}/api/login", json=body, headers={"Origin": served.url}).status_code
 
         assert [attempt("wrong password") for _ in range(4)] == [401, 401, 401, 429]
         assert attempt(PASSWORD) == 429
@@ -275,11 +277,9 @@ def test_the_brake_lets_go_after_its_time() -> None:
 def test_no_secret_is_logged_or_kept(site: Served, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     token = site.services.token.value
-    answer = httpx.get(f"{site.url}/login", params={"token": token})
+    answer = get(f"{site.url}/login", params={"token": token})
     cookie = answer.headers["set-cookie"].split("=")[1].split(";")[0]
-    httpx.post(
-        f"{site.url}/api/login", json={"name": "ada", "password": "hunter2 hunter2"}, headers={"Origin": site.url}
-    )
+    post(f"{site.url}/api/login", json={"name": "ada", "password": "hunter2 hunter2"}, headers={"Origin": site.url})
     own = "\n".join(
         record.getMessage() for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))
     )
@@ -295,7 +295,7 @@ def test_no_secret_is_logged_or_kept(site: Served, caplog: pytest.LogCaptureFixt
 def test_invitations_are_good_once(site: Served, admin: httpx.Client) -> None:
     path = admin.post("/api/accounts/invite", json={"name": "wang", "role": "labeler"}).json()["path"]
     token = path.split("=")[1]
-    with httpx.Client(base_url=site.url, headers={"Origin": site.url}) as client:
+    with httpx.Client(base_url=site.url, headers={"Origin": site.url}, timeout=PATIENCE) as client:
         short = client.post("/api/join", json={"token": token, "password": "short"})
         assert short.status_code == 400
         assert client.post("/api/join", json={"token": token, "password": PASSWORD}).json()["role"] == "labeler"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.waiting import PATIENCE
 
 from danlu.generation.config import SamplingConfig
 from danlu.generation.requests import PromptScores, Request
@@ -16,8 +17,9 @@ from .conftest import Served
 def test_24_langchain(served: Served) -> None:
     openai = pytest.importorskip("langchain_openai", reason="langchain-openai is not installed")
     chat = openai.ChatOpenAI(
-        model="tiny", base_url=f"{served.url}/v1", api_key="any", temperature=0, max_tokens=8, max_retries=0
-    )
+        model="tiny", base_url=f"{served.url}/v1", api_key="any", temperature=0, max_tokens=8, max_retries=0,
+        timeout=PATIENCE, extra_body={"ignore_eos": True},
+    )  # fmt: skip
     whole = chat.invoke("Is the furnace hot?")
     assert whole.usage_metadata["output_tokens"] == 8
     assert "".join(piece.content for piece in chat.stream("Is the furnace hot?")) == whole.content
@@ -94,7 +96,7 @@ def in_process(served: Served, question: dict[str, Any]) -> list[float]:
         loaded.engine.submit(
             Request(whole, SamplingConfig(temperature=0), max_new_tokens=0, prompt_logprobs=1), receive
         )
-        assert done.wait(30)
+        assert done.wait(PATIENCE)
         scored = next(event for event in events if isinstance(event, PromptScores)).scores
         found.append(sum(score.logprob for score in scored[len(context) :] if score is not None))
     return found

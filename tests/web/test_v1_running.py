@@ -9,78 +9,52 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
+from tests.steering import hold, hold_reading
+from tests.waiting import PATIENCE, get, post, until
 
-from danlu.generation.engine import Engine
 from danlu.web.config import ServerConfig
 from danlu.web.serve import allow_many_connections
 
-from .conftest import Served, models_of, start
+from .conftest import LIMITS, Served, models_of, start
 
 LONG = {"model": "base", "prompt": "The", "max_tokens": 400, "ignore_eos": True, "temperature": 0}
 
 
-def engine_of(served: Served) -> Engine:
-    model = served.services.models.get("base")
-    assert model is not None
-    return model.loaded.result().engine
-
-
-@pytest.fixture
-def held(served: Served, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """An engine whose steps take 50 ms each until it is let go, so that a generation lasts."""
-    engine = engine_of(served)
-    forward, go = engine._slots.forward, threading.Event()
-
-    def slow(*arguments: Any) -> Any:
-        go.wait(0.05)
-        return forward(*arguments)
-
-    monkeypatch.setattr(engine._slots, "forward", slow)
-    return go.set
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 @pytest.mark.parametrize("stream", [False, True])
-def test_19_a_client_that_leaves_frees_its_slot(served: Served, held: Callable[[], None], stream: bool) -> None:
-    engine = engine_of(served)
+def test_19_a_client_that_leaves_frees_its_slot(served: Served, monkeypatch: pytest.MonkeyPatch, stream: bool) -> None:
+    """It is noticed while the engine has nothing new to say, and not by a piece that cannot be sent."""
+    engine = served.engine("base")
+    hold(engine, monkeypatch, 3)
     before = engine.stats.cancelled
     body = json.dumps({**LONG, "stream": stream}).encode()
     head = f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-    with socket.create_connection(("127.0.0.1", served.services.config.port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", served.services.config.port), timeout=PATIENCE) as raw:
         raw.sendall(head + body)
         until(lambda: engine.stats.rows == 1)
         left = engine.stats.steps
     until(lambda: engine.stats.cancelled > before)
-    assert (engine.stats.rows, engine.stats.waiting) == (0, 0)
-    assert engine.stats.steps - left < 40  # of 400, at 50 ms each: well within two seconds
+    until(lambda: (engine.stats.rows, engine.stats.waiting) == (0, 0))
+    assert engine.stats.steps - left < 6  # of 400: those up to where it was held, and one more
 
 
-def test_19_during_the_reading_of_its_prompt(served: Served, held: Callable[[], None]) -> None:
-    engine = engine_of(served)
+def test_19_during_the_reading_of_its_prompt(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = served.engine("base")
+    hold_reading(engine, monkeypatch, 3)
     before = engine.stats.cancelled
     prompts = [[number % 300] * 500 for number in range(20)]
     body = json.dumps({**LONG, "prompt": prompts, "max_tokens": 5}).encode()
     head = f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-    with socket.create_connection(("127.0.0.1", served.services.config.port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", served.services.config.port), timeout=PATIENCE) as raw:
         raw.sendall(head + body)
         until(lambda: engine.stats.reading > 2)
     until(lambda: engine.stats.cancelled > before)
     until(lambda: (engine.stats.rows, engine.stats.reading, engine.stats.waiting) == (0, 0, 0))
-    assert engine.stats.cancelled - before >= 10
+    assert engine.stats.cancelled - before == 20
 
 
 def test_20_streams_at_once_do_not_interleave(served: Served) -> None:
@@ -94,11 +68,11 @@ def test_20_streams_at_once_do_not_interleave(served: Served) -> None:
         return text
 
     async def together() -> list[str]:
-        async with httpx.AsyncClient(timeout=60) as client:
+        async with httpx.AsyncClient(timeout=PATIENCE) as client:
             return await asyncio.gather(*(one(client, number) for number in range(8)))
 
     async def apart() -> list[str]:
-        async with httpx.AsyncClient(timeout=60) as client:
+        async with httpx.AsyncClient(timeout=PATIENCE) as client:
             return [await one(client, number) for number in range(8)]
 
     assert asyncio.run(together()) == asyncio.run(apart())
@@ -108,27 +82,31 @@ def test_a_slow_reader_and_half_open_connections_hold_nobody_up(served: Served) 
     address = ("127.0.0.1", served.services.config.port)
     allow_many_connections()
     with contextlib.ExitStack() as stack:
-        slow = stack.enter_context(socket.create_connection(address, timeout=10))
+        slow = stack.enter_context(socket.create_connection(address, timeout=PATIENCE))
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
         body = json.dumps({**LONG, "stream": True, "n": 8}).encode()
         slow.sendall(
             f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
         )
         slow.sendall(body)
-        half = [stack.enter_context(socket.create_connection(address, timeout=10)) for _ in range(1000)]
+        half = [stack.enter_context(socket.create_connection(address, timeout=PATIENCE)) for _ in range(1000)]
         for raw in half[:500]:
             raw.sendall(b"GET / HTTP/1.1\r\nHost:")
-        answer = httpx.post(f"{served.url}/v1/completions", json={**LONG, "max_tokens": 5}, timeout=30)
+        answer = post(f"{served.url}/v1/completions", json={**LONG, "max_tokens": 5})
         assert answer.json()["usage"]["completion_tokens"] == 5
-        # The server closes connections that never send a header (after two seconds here).
-        half[0].settimeout(20)
-        assert half[0].recv(100) == b""
-        half[750].settimeout(20)
-        assert half[750].recv(100) == b""
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost:"])
+def test_a_connection_that_never_sends_a_header_is_closed(impatient: Served, sent: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", impatient.services.config.port), timeout=PATIENCE) as raw:
+        raw.sendall(sent)
+        assert raw.recv(100) == b""
 
 
 def test_18_with_a_key(tmp_path: Path, base_folder: Path) -> None:
-    config = ServerConfig(data=tmp_path, port=0, api_key="s3cret", cors_origins=("https://good.example",))
+    config = ServerConfig(
+        data=tmp_path, port=0, api_key="s3cret", cors_origins=("https://good.example",), limits=LIMITS
+    )
     served, stop = start(config, models_of(base_folder))
     try:
         for headers in (
@@ -137,20 +115,20 @@ def test_18_with_a_key(tmp_path: Path, base_folder: Path) -> None:
             {"Authorization": "Bearer wrong"},
             {"Authorization": "s3cret"},
         ):
-            answer = httpx.get(f"{served.url}/v1/models", headers=headers)
+            answer = get(f"{served.url}/v1/models", headers=headers)
             assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_api_key")
         right = {"Authorization": "Bearer s3cret"}
-        assert httpx.get(f"{served.url}/v1/models", headers=right).status_code == 200
-        good = httpx.get(f"{served.url}/v1/models", headers={**right, "Origin": "https://good.example"})
+        assert get(f"{served.url}/v1/models", headers=right).status_code == 200
+        good = get(f"{served.url}/v1/models", headers={**right, "Origin": "https://good.example"})
         assert good.headers["access-control-allow-origin"] == "https://good.example"
-        preflight = httpx.options(f"{served.url}/v1/chat/completions", headers={"Origin": "https://good.example"})
+        preflight = httpx.options(
+            f"{served.url}/v1/chat/completions", headers={"Origin": "https://good.example"}, timeout=PATIENCE
+        )
         assert (preflight.status_code, preflight.headers["access-control-allow-headers"]) == (
             204,
             "Authorization, Content-Type",
         )
-        evil = httpx.post(
-            f"{served.url}/v1/completions", headers={**right, "Origin": "https://evil.example"}, json=LONG
-        )
+        evil = post(f"{served.url}/v1/completions", headers={**right, "Origin": "https://evil.example"}, json=LONG)
         assert evil.status_code == 403
         assert "access-control-allow-origin" not in evil.headers
     finally:
@@ -193,18 +171,18 @@ def test_25_and_26_the_program(process: "subprocess.Popen[str]") -> None:
     found = re.search(r"http://127\.0\.0\.1:\d+", said)
     assert found is not None
     url = found[0]
-    assert httpx.get(f"{url}/health").status_code in (200, 503)
-    assert httpx.get(f"{url}/v1/models").json()["data"][0]["id"] == "base"
-    body = {**LONG, "n": 40, "stream": True}
-    with httpx.stream("POST", f"{url}/v1/completions", json=body, timeout=60) as answer:
+    assert get(f"{url}/health").status_code in (200, 503)
+    assert get(f"{url}/v1/models").json()["data"][0]["id"] == "base"
+    body = {**LONG, "n": 12, "stream": True}
+    with httpx.stream("POST", f"{url}/v1/completions", json=body, timeout=PATIENCE) as answer:
         lines_of_answer = answer.iter_lines()
         next(lines_of_answer)
         process.send_signal(signal.SIGTERM)
         rest = [line for line in lines_of_answer if line]
     assert rest[-1] == "data: [DONE]"
     ends = [json.loads(line[6:])["choices"][0]["finish_reason"] for line in rest[:-1]]
-    assert ends.count("length") == 40
-    assert process.wait(30) == 0
+    assert ends.count("length") == 12
+    assert process.wait(PATIENCE) == 0
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{url}/health")
+        get(f"{url}/health")
     assert "ready" in process.stdout.read()

@@ -297,7 +297,7 @@ class Engine:
             found.append(PromptScores(tuple(reading.scores)))
         if request.limit == 0:
             found += [Drawn(index, None, "", None, "length") for index in range(request.n)]
-            self._settle(ticket)
+            self._settle()
             return []
         return [Row(ticket, index, self._table, len(staging.tokens)) for index in range(request.n)]
 
@@ -399,16 +399,17 @@ class Engine:
         self.stats.rows = len(self._rows)
 
     def _deliver(self, events: dict[int, tuple[Ticket, list[Event]]]) -> None:
+        """Tell everybody what has come; whoever learns of their end may ask for the next thing at once."""
+        running = {id(row.ticket) for row in self._rows}
+        for name, (_, found) in events.items():
+            drew = any(isinstance(event, Drawn) and event.token is not None for event in found)
+            if drew and name not in running:
+                self._settle()
         for ticket, found in events.values():
             if found and not ticket.cancelled:
                 ticket.receive(found)
-        running = {id(row.ticket) for row in self._rows}
-        for name, (ticket, found) in events.items():
-            drew = any(isinstance(event, Drawn) and event.token is not None for event in found)
-            if drew and name not in running:
-                self._settle(ticket)
 
-    def _settle(self, ticket: Ticket) -> None:
+    def _settle(self) -> None:
         with self._news:
             self._open -= 1
         self.stats.finished += 1

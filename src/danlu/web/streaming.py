@@ -16,9 +16,16 @@ _HEADERS = (
 )
 
 
+# What ends a line for Python's `splitlines`, and so for clients that read events with httpx's `iter_lines`.
+_LINE_ENDS = {ord(each): f"\\u{ord(each):04x}" for each in "\x85\u2028\u2029"}
+
+
 def event(value: Mapping[str, Any] | str) -> bytes:
-    """One event; a string is sent as it is."""
-    return f"data: {value if isinstance(value, str) else to_json(value)}\n\n".encode()
+    """One event; a string is sent as it is. Whatever character a model says, none ends the line before its end."""
+    if isinstance(value, str):
+        return f"data: {value}\n\n".encode()
+    text = to_json(value)
+    return f"data: {text if text.isascii() else text.translate(_LINE_ENDS)}\n\n".encode()
 
 
 def to_json(value: Any) -> str:
