@@ -34,7 +34,7 @@ from danlu.pipeline.stage import Job, Stage
 from danlu.tokens.build import build_tokens, read_tokens_summary
 from danlu.tokens.config import TokensConfig
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("completions_of_every_quality")]
 
 ALIGNMENT = AlignmentConfig(
     label="simulated",
@@ -97,7 +97,7 @@ def go(one: Recipe, folder: RunFolder) -> None:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+def run(tmp_path_factory: pytest.TempPathFactory, completions_of_every_quality: None) -> RunFolder:
     folder = RunFolder(tmp_path_factory.mktemp("aligned") / "run")
     go(recipe(), folder)
     return folder
