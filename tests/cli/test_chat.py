@@ -8,12 +8,13 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
+from tests.steering import hold, script
+from tests.waiting import PATIENCE, until
 from tests.web.conftest import make_model
 
 from danlu.cli.chat_settings import ChatSettings
@@ -22,7 +23,6 @@ from danlu.cli.chat_terminal import Terminal, converse, harmless
 from danlu.cli.main import main
 from danlu.common.errors import DanluError
 from danlu.common.interrupt import Stopped
-from danlu.generation.engine import Engine
 from danlu.web.served import ServedModel, find_models, load_model
 
 
@@ -171,19 +171,19 @@ class Interrupted(io.StringIO):
         return written
 
 
-def test_ctrl_c_stops_an_answer_and_not_the_program(models: dict[str, ServedModel]) -> None:
-    talk = talk_of(models, settings=ChatSettings(max_new_tokens=200, seed=5, temperature=1.5))
-    said = typed(talk, "one two", "/max 3", "again", to=Interrupted())
+def test_ctrl_c_stops_an_answer_and_not_the_program(
+    models: dict[str, ServedModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk = talk_of(models, settings=ChatSettings(max_new_tokens=200))
+    engine = talk.loaded().engine
+    tokens = script(engine, monkeypatch, "The furnace is hot and the gold is cold.")
+    hold(engine, monkeypatch, len(tokens) // 2)
+    said = typed(talk, "one two", "/max 2", "again", to=Interrupted())
     assert ", stopped]" in said
     assert [turn["role"] for turn in talk.turns] == ["user", "assistant", "user", "assistant"]
-    assert talk.turns[1]["content"]
-    engine: Engine = talk.loaded().engine
-    for _ in range(200):
-        if engine.stats.rows == 0 and engine.stats.cancelled:
-            break
-        time.sleep(0.05)
-    assert engine.stats.rows == 0
-    assert engine.stats.cancelled == 1
+    assert talk.turns[1]["content"].startswith("The")
+    assert talk.turns[3]["content"].startswith("The")
+    until(lambda: (engine.stats.rows, engine.stats.cancelled) == (0, 1))
 
 
 def test_control_characters_do_not_command_the_terminal() -> None:
@@ -195,7 +195,15 @@ def test_without_a_model_it_says_what_to_type(capsys: pytest.CaptureFixture[str]
     assert "danlu chat RUN_OR_MODEL" in capsys.readouterr().err
 
 
+def waits_for_a_key(process: int) -> bool:
+    """Whether the main thread of a program that has shown its prompt sleeps. Python's editor does not see a Ctrl-C
+    that comes between the prompt and its wait for a key, a moment that is over sooner than a person could press it."""
+    state = Path(f"/proc/{process}/task/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    return state == "S"
+
+
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="whether a program waits for a key is read from /proc")
 def test_a_person_at_a_terminal_edits_lines_and_finds_them_again(folders: dict[str, Path], tmp_path: Path) -> None:
     history = tmp_path / "deep" / "history"
 
@@ -209,28 +217,22 @@ def test_a_person_at_a_terminal_edits_lines_and_finds_them_again(folders: dict[s
         os.close(theirs)
         shown, seen = "", 0
 
-        def until(words: str, pressed: bytes = b"") -> None:
-            """Wait for words that are new, and then for the prompt: before that the terminal is not the editor's.
-
-            Python's editor may miss a Ctrl-C between its prompt and its first wait for a key: as a person
-            would, press it again where nothing happens.
-            """
+        def wait_for(words: str) -> None:
+            """Wait for words that are new, and then for the prompt: before that the terminal is not the editor's."""
             nonlocal shown, seen
-            deadline = time.monotonic() + 120
             while (found := shown.find(words, seen)) < 0 or not shown[found:].endswith("> "):
-                assert time.monotonic() < deadline, shown
-                if select.select([ours], [], [], 5)[0]:
-                    shown += os.read(ours, 4096).decode(errors="replace")
-                elif pressed == b"\x03":
-                    os.write(ours, pressed)
+                assert select.select([ours], [], [], PATIENCE)[0], shown
+                shown += os.read(ours, 4096).decode(errors="replace")
             seen = len(shown)
 
-        until("")
+        wait_for("")
         for keys, words in typed:
+            if keys == "\x03":
+                until(lambda: waits_for_a_key(process.pid))
             os.write(ours, keys.encode())
-            until(words, keys.encode())
+            wait_for(words)
         os.write(ours, b"\x04")
-        assert process.wait(60) == 0
+        assert process.wait(PATIENCE) == 0
         os.close(ours)
         return shown
 

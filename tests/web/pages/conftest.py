@@ -1,16 +1,18 @@
 """A real Chromium on the pages of a real server; skipped where this machine has none."""
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from tests.waiting import PATIENCE
 from tests.web.conftest import Served
 
 PATH = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 _FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
+    *("--disable-component-update", "--disable-sync", "--disable-smooth-scrolling"),
 )
 
 
@@ -20,7 +22,7 @@ def chromium() -> Iterator[Any]:
         pytest.skip("no Chromium here (Debian: apt-get install chromium)")
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=PATH, args=list(_FLAGS))
+        browser = started.chromium.launch(executable_path=PATH, args=list(_FLAGS), timeout=1000 * PATIENCE)
         yield browser
         browser.close()
 
@@ -30,11 +32,18 @@ Visit = Callable[..., Any]
 
 def until(page: Any, expression: str, argument: Any = None) -> None:
     """Wait until an expression is true in the page. (Playwright's own way needs eval, which our policy forbids.)"""
-    for _ in range(600):
-        if page.evaluate(expression, argument):
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError(f"never came true: {expression}")
+    deadline = time.monotonic() + PATIENCE
+    while not page.evaluate(expression, argument):
+        assert time.monotonic() < deadline, f"never came true: {expression}"
+        page.wait_for_timeout(50)
+
+
+def signed_in(context: Any, served: Served) -> None:
+    """Have a browser profile open the printed link, without a page that still loads when the next one is opened."""
+    answer = context.request.get(
+        f"{served.url}/login?token={served.services.token.value}", max_redirects=0, timeout=1000 * PATIENCE
+    )
+    assert answer.status == 303
 
 
 @pytest.fixture
@@ -46,13 +55,13 @@ def visit(chromium: Any, served: Served) -> Iterator[Visit]:
     def open_page(path: str = "/", *, link: str | None = None, **options: Any) -> Any:
         context = chromium.new_context(locale=options.pop("locale", "en-US"), **options)
         contexts.append(context)
+        context.set_default_timeout(1000 * PATIENCE)
+        if link is None:
+            signed_in(context, served)
         page = context.new_page()
-        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("dialog", lambda dialog: wrong.append(f"dialog: {dialog.message}") or dialog.dismiss())
-        page.goto(f"{served.url}/login?token={served.services.token.value}" if link is None else f"{served.url}{link}")
-        if link is None and path != "/":
-            page.goto(served.url + path)
+        page.goto(served.url + (path if link is None else link))
         return page
 
     yield open_page

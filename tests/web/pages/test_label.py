@@ -5,6 +5,7 @@ import uuid
 from typing import Any
 
 import pytest
+from tests.steering import script
 from tests.web.conftest import Served
 from tests.web.pages.conftest import Visit, until
 
@@ -179,7 +180,8 @@ def test_how_much_better_one_of_two_is(visit: Visit, served: Served) -> None:
     assert [each.strength for text in ("how much", "unsaid") for each in rankings(served, text)] == [2, None]
 
 
-def test_an_answer_begun_from_a_models(visit: Visit, served: Served) -> None:
+def test_an_answer_begun_from_a_models(visit: Visit, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    script(served.engine("tiny"), monkeypatch, "Lines\r\nof all\rkinds.")
     add(served, Task("demonstrate", prompt("begin for me")))
     page = visit("/label")
     shown(page, "begin for me")
@@ -202,8 +204,8 @@ def test_an_answer_begun_from_a_models(visit: Visit, served: Served) -> None:
     kept(page)
     (found,) = [each for each in served.services.desk.demonstrations() if each.prompt == prompt("begin for me")]
     began = found.labels["began_from"]
-    assert began["model"] == "tiny"
-    assert began["text"].replace("\r\n", "\n").replace("\r", "\n") == text  # a field makes every line's end a \n
+    assert began == {"model": "tiny", "text": "Lines\r\nof all\rkinds."}
+    assert text == "Lines\nof all\nkinds."  # a field has line ends of its own
     assert found.response == f"{text} mended"
 
 
@@ -218,9 +220,8 @@ def test_long_answers_scroll_in_step(visit: Visit, served: Served) -> None:
     page.keyboard.press("h")
     page.locator(".card > .text").first.hover()
     page.mouse.wheel(0, 900)
-    until(page, f"{tops}.every((share) => share > 0.05)")
-    first, second = page.evaluate(tops)
-    assert abs(first - second) < 0.02
+    until(page, f"(([one, other]) => one > 0.05 && Math.abs(one - other) < 0.02)({tops})")
+    first = page.evaluate(tops)[0]
     page.keyboard.press("ArrowDown")
     until(page, f"before => {tops}[0] > before", first)
     page.reload()
@@ -245,6 +246,7 @@ def test_a_reminder_of_a_break_can_be_set_and_switched_off(visit: Visit, served:
     page.reload()
     page.keyboard.press("Shift")
     page.wait_for_selector(".rest >> text=short break")
+    page.evaluate("localStorage.setItem('label-break', '45')")  # or the next one might come before it is looked for
     page.get_by_role("button", name="I am back").click()
     assert page.locator(".rest").count() == 0
     choice.select_option("0")

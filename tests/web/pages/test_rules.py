@@ -96,7 +96,7 @@ def test_no_serious_violation_of_the_rules_of_accessibility(
     if path == "/":
         tree_of(served, ["A question", "**An** answer with `code`\n\n- one\n- two"])
     page = visit(path, color_scheme=scheme, bypass_csp=True)
-    page.wait_for_selector("h1, #say")
+    page.wait_for_selector("h1, .composer button.main:not([disabled])")
     if path == "/":
         page.locator(".aside nav button").first.click()
         page.wait_for_selector("article.assistant")

@@ -23,6 +23,7 @@ let done = 0;
 const begun = performance.now();
 const LOOK_AGAIN = 10000; // ms, for new tasks when there are none
 let looking = null;
+let shows = 0; // how often something was shown: what was fetched before the last time is not shown over it
 
 const submitButton = button(say("label.submit"), submit, { className: "main", disabled: true });
 const skipButton = button(say("label.skip"), skip, { disabled: true });
@@ -64,8 +65,14 @@ async function fetchTask(held) {
 }
 
 async function refresh() {
-  if (!view) show(await fetchTask([]).catch((error) => (complain(error), null)));
+  if (!view) await fetchAndShow();
   await progress();
+}
+
+async function fetchAndShow() {
+  const before = shows;
+  const task = await fetchTask([]).catch((error) => (complain(error), null));
+  if (before === shows) show(task);
 }
 
 async function progress() {
@@ -78,6 +85,7 @@ async function progress() {
 }
 
 function show(task) {
+  shows += 1;
   place.ariaBusy = "false";
   view?.close();
   view = null;
@@ -90,7 +98,7 @@ function show(task) {
     looking = setTimeout(refresh, LOOK_AGAIN);
     return;
   }
-  const save = (text) => call("PUT", `/api/label/leases/${task.lease}/draft`, { text }).catch(complain);
+  const save = (text) => call("PUT", `/api/label/leases/${task.lease}/draft`, { text }).catch((error) => made.isClosed || complain(error));
   const made = new TaskView(task, () => {
     if (view === made) submitButton.disabled = !made.isReady;
   }, save, who.has_model ? async () => (await call("POST", `/api/label/leases/${task.lease}/beginning`)).text : null);
@@ -105,15 +113,14 @@ function show(task) {
 }
 
 async function next() {
-  const promised = ahead;
+  const before = shows;
   view = null;
   place.ariaBusy = "true"; // what is still on the screen is answered: keys mean nothing until the next one is there
-  let task = await promised;
+  const task = await ahead;
   if (task === undefined || task === null) {
     await outbox.flush(); // what was just answered must not come again
-    task = await fetchTask([]).catch((error) => (complain(error), null));
-  }
-  show(task);
+    if (before === shows) await fetchAndShow();
+  } else if (before === shows) show(task);
   progress();
 }
 

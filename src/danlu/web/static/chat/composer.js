@@ -6,7 +6,7 @@ export class Composer {
   /** @param send takes the text; @param stop ends what is being written. */
   constructor(send, stop) {
     this.input = element("textarea", { id: "say", rows: 2, placeholder: say("composer.hint"), ariaLabel: say("composer.label"), dir: "auto" });
-    this.button = button(say("composer.send"), () => this.submit(), { className: "main" });
+    this.button = button(say("composer.send"), () => this.submit(), { className: "main", disabled: true }); // until `busy` says otherwise
     this.stopButton = button(say("composer.stop"), stop, { hidden: true });
     this.send = send;
     let composedAt = 0; // Safari ends a composition just before the Enter that ended it
