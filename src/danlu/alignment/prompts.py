@@ -5,6 +5,7 @@ the words themselves decide, by their hash.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, islice
@@ -13,7 +14,7 @@ from typing import Any
 from danlu.alignment.prompts_config import PARTS, Part, PromptsConfig
 from danlu.common.errors import DanluError
 from danlu.common.strict import from_mapping, to_mapping
-from danlu.corpus.toy.config import ToyConfig
+from danlu.corpus.toy.config import Language, ToyConfig
 from danlu.corpus.toy.defects import Spoiler
 from danlu.corpus.toy.instructions import Example, Instruction, InstructionConfig, Maker
 from danlu.feedback.records import Demonstration, prompt_of
@@ -73,6 +74,13 @@ def make_prompts(toy: ToyConfig, config: PromptsConfig, fits: Fits = lambda prom
     taken: dict[Part, list[Example]] = {part: [] for part in PARTS}
     seen: set[str] = set()
     too_long = useless = 0
+    in_language: Counter[tuple[Part, Language]] = Counter()
+
+    def full(part: Part, language: Language) -> bool:
+        wanted: int = getattr(config, part)
+        languages = len(toy.languages) if config.even_languages and part in ("comparisons", "ppo") else 1
+        return len(taken[part]) == wanted or in_language[part, language] >= -(-wanted // languages)
+
     for example in _stream(Maker(settings)):
         prompt = example.instruction.prompt
         useless += 1
@@ -80,7 +88,7 @@ def make_prompts(toy: ToyConfig, config: PromptsConfig, fits: Fits = lambda prom
         again = prompt in seen and part != "demonstrations"
         if useless > _PATIENCE:
             break
-        if again or len(taken[part]) == getattr(config, part) or example.instruction.kind not in config.kinds:
+        if again or full(part, example.instruction.language) or example.instruction.kind not in config.kinds:
             continue
         if not fits(prompt, example.response):
             too_long += 1
@@ -88,6 +96,7 @@ def make_prompts(toy: ToyConfig, config: PromptsConfig, fits: Fits = lambda prom
         useless = 0
         seen.add(prompt)
         taken[part].append(example)
+        in_language[part, example.instruction.language] += 1
         if all(len(taken[other]) == getattr(config, other) for other in PARTS):
             break
     short = next((part for part in PARTS if len(taken[part]) < getattr(config, part)), None)
