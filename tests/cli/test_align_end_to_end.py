@@ -2,16 +2,16 @@
 
 import io
 import json
-import re
 from pathlib import Path
 
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from danlu.alignment.outcome import read_outcome
+from danlu.cli.chat_terminal import harmless
 from danlu.cli.main import main
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("completions_of_every_quality")]
 
 _BASE = [
     *("--corpus.toy.megabytes", "0.3", "--tokens.vocab-size", "512", "--budget", "2e11flops"),
@@ -46,7 +46,7 @@ def words() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(tmp_path_factory: pytest.TempPathFactory, completions_of_every_quality: None) -> Path:
     folder = tmp_path_factory.mktemp("aligned") / "run"
     assert main([*words(), "--out", str(folder)]) == 0
     return folder
@@ -68,12 +68,19 @@ def test_the_assistant_loads_in_transformers_with_its_template(run: Path) -> Non
     assert model.config.max_position_embeddings == 128
 
 
-def test_one_can_chat_with_it(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("Name two animals.\n\nWhat is one plus one?\n"))
+def test_one_can_chat_with_it(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    kept = tmp_path / "talk.jsonl"
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"Name two animals.\n\nWhat is one plus one?\n/save {kept}\n"))
     assert main(["chat", str(run), "--max-new-tokens", "6"]) == 0
-    said = capsys.readouterr().out
-    assert "is an assistant." in said
-    assert len(re.findall(r"^\[\d tokens?, ", said, re.MULTILINE)) == 2  # an answer to each question
+    greeting, said = capsys.readouterr().out.split("\n", 1)
+    assert "is an assistant." in greeting
+    [talk] = map(json.loads, kept.read_text(encoding="utf-8").splitlines())
+    assert [turn["role"] for turn in talk["messages"]] == ["user", "assistant"] * 2
+    first, second = (harmless(turn["content"]) for turn in talk["messages"][1::2])  # whatever it says
+    assert said.startswith(first + "\n")
+    assert second + "\n" in said.removeprefix(first)
 
 
 def test_the_second_time_there_is_nothing_to_do(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import re
 import shutil
 import signal
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from danlu.cli.chat_terminal import harmless
 from danlu.cli.main import main
 
 pytestmark = pytest.mark.slow
@@ -115,6 +115,22 @@ def _wait_for(process: subprocess.Popen[Any], folder: Path, pattern: str) -> Non
             process.wait(0.05)
 
 
+_STOPPED = """
+import os, sys
+from danlu.cli.main import main
+from danlu.training import run
+
+def stopped(*arguments, **options):
+    for result in train_steps(*arguments, **options):
+        if result.step == 3:
+            os.kill(os.getpid(), {signum})
+        yield result
+
+train_steps, run.train_steps = run.train_steps, stopped
+sys.exit(main({words}))
+"""
+
+
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stop_saves_and_says_how_to_continue(run: Path, tmp_path: Path, signum: int, code: int) -> None:
     folder = tmp_path / "run"
@@ -122,14 +138,14 @@ def test_a_stop_saves_and_says_how_to_continue(run: Path, tmp_path: Path, signum
     shutil.rmtree(folder / "pretrain")
     for name in ("verdict", "evaluation", "report"):
         (folder / "stages" / f"{name}.json").unlink(missing_ok=True)
-    command = [sys.executable, "-m", "danlu.cli.main", "run", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        _wait_for(process, folder, "pretrain/metrics.jsonl")
-        os.kill(process.pid, signum)
-        _, err = process.communicate()
-    assert process.returncode == code
-    assert err == f"danlu: stopped; finished work is saved.\n  To continue: danlu run {folder}\n"
-    assert list((folder / "pretrain" / "checkpoints").glob("step-*"))
+    script = _STOPPED.format(signum=int(signum), words=["run", str(folder)])
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert done.stderr == f"danlu: stopped; finished work is saved.\n  To continue: danlu run {folder}\n"
+    assert [path.name for path in (folder / "pretrain" / "checkpoints").iterdir()] == ["step-000000003"]
+    assert main(["run", str(folder)]) == 0
+    for name in ("pretrain/metrics.jsonl", "pretrain/model/model.safetensors"):
+        assert (folder / name).read_bytes() == (run / name).read_bytes(), name
 
 
 def test_evaluate_writes_loss_and_bits_per_byte(run: Path, tmp_path: Path) -> None:
@@ -152,17 +168,18 @@ def test_generate_and_chat_continue_text(
     assert main(words) == 0
     assert "Tom goes" + _json(file)[0]["text"] + "\n" == streamed
     capsys.readouterr()
+    exactly = ("--max-new-tokens", "8", "--temperature", "0", "--precision", "fp32")
     (tmp_path / "typed").write_text("Mia has\n", encoding="utf-8")
     with (tmp_path / "typed").open(encoding="utf-8") as typed:
         monkeypatch.setattr("sys.stdin", typed)
-        assert main(["chat", str(run), "--max-new-tokens", "8", "--temperature", "0"]) == 0
+        assert main(["chat", str(run), *exactly]) == 0
     greeting, said = capsys.readouterr().out.split("\n", 1)
     assert "is a base model" in greeting
-    words = ["generate", str(run), "--prompt", "Mia has", "--max-new-tokens", "8", "--temperature", "0"]
-    assert main([*words, "--json", str(file)]) == 0
+    assert main(["generate", str(run), "--prompt", "Mia has", *exactly, "--json", str(file)]) == 0
     [answer] = _json(file)
     cut = r"\[8 tokens, \d+ a second, cut at 8 tokens .*\]\n" if answer["finish_reason"] == "length" else ""
-    assert re.fullmatch(re.escape(answer["text"]) + r"\n" + cut, said)
+    text = re.escape(harmless(answer["text"]).rstrip("\ufffd")) + "\ufffd*"  # half a character is left out
+    assert re.fullmatch(text + r"\n" + cut, said)
 
 
 def test_export_writes_a_folder_that_reads_back(run: Path, tmp_path: Path) -> None:

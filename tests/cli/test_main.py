@@ -157,6 +157,6 @@ def test_a_real_signal_ends_in_a_plain_message() -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     os.kill(process.pid, signal.SIGTERM)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate()
     assert process.returncode == 143
     assert err == "danlu: stopped; finished work is saved.\n  To continue: danlu run\n"

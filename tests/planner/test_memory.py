@@ -35,7 +35,7 @@ def test_a_plain_replica_holds_eighteen_bytes_a_parameter(make_job: MakeJob) -> 
     assert tuple(parts) == MEMORY_PARTS
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=40)
 @given(
     axis=st.sampled_from(["tp", "pp", "dp", "cp"]),
     stage=st.sampled_from([1, 2, 3]),

@@ -82,7 +82,7 @@ def test_a_prime_number_of_chips_finds_no_batch(make_job: MakeJob) -> None:
         search_layouts(make_job("llama2-7b", batch=3), 1009)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=15)
 @given(count=st.integers(1, 64), batch=st.integers(1, 300))
 def test_any_count_gives_layouts_that_can_be(make_job: MakeJob, count: int, batch: int) -> None:
     job = make_job("gpt2", seq_len=1024, batch=batch)

@@ -21,7 +21,7 @@ from danlu.planner.step import TERMS, local_params, step
 from danlu.planner.uncertainty import sensitivities
 
 MakeJob = Callable[..., Job]
-SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+SHARED = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=40)
 
 
 def seconds(job: Job) -> float:

@@ -1,12 +1,13 @@
 """Rungs in several processes give the points that one after the other gives, and nothing is lost when they stop."""
 
+import contextlib
 import json
 import os
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,8 +115,10 @@ def test_workers_are_at_least_one():
 
 
 LADDER = """
+import os
+import signal
 import sys
-from dataclasses import replace
+import time
 from pathlib import Path
 from danlu.cli import main as cli
 from danlu.common.progress import Progress
@@ -124,9 +127,11 @@ from danlu.scaling.design import LadderPlan, Rung
 from danlu.scaling.executor import Processes
 from danlu.scaling.ladder_run import run_ladder
 from danlu.tokens.shards import TokenWriter
+from danlu.training import run as training
 from danlu.training.config import TrainingConfig
 
-tokens = Path("TOKENS")
+folder = Path("FOLDER")
+tokens, hold = folder / "tokens", folder / "hold"
 if not tokens.exists():
     writer = TokenWriter(tokens / "train", 64, 0, "none", keep_spans=False)
     for start in range(400):
@@ -149,15 +154,30 @@ def fingerprint():  # of the weights, in the place of a held-out loss
 def run(out, executor):
     run_ladder(plan, tokens, config, out, Progress(terminal=False), fingerprint, executor)
 
+def wait_for_a_stop():
+    asked, handler = [], signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, lambda number, frame: (asked.append(number), handler(number, frame)))
+    (hold / str(os.getpid())).touch()
+    while not asked:
+        time.sleep(0.01)
+
+def held(*arguments, **options):  # each training stands still after its tenth step, for as long as there is a `hold`
+    for count, result in enumerate(train_steps(*arguments, **options), 1):
+        if count == 10 and hold.exists():
+            wait_for_a_stop()
+        yield result
+
+if __name__ != "here":
+    train_steps, training.train_steps = training.train_steps, held
 if __name__ == "__main__":  # no other reader of this file shall find the verbs changed
-    cli._verb = lambda name: lambda words: run(tokens.parent / "torn", Processes(2, 1))
+    cli._verb = lambda name: lambda words: run(folder / "torn", Processes(2, 1))
     sys.exit(cli.main(["ladder"]))
 """
 
 
 def _start(tmp_path: Path) -> "subprocess.Popen[str]":
     script = tmp_path / "ladder.py"
-    script.write_text(LADDER.replace("TOKENS", str(tmp_path / "tokens")))
+    script.write_text(LADDER.replace("FOLDER", str(tmp_path)))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, str(script)],
@@ -169,10 +189,16 @@ def _start(tmp_path: Path) -> "subprocess.Popen[str]":
     )
 
 
-def _wait_for_a_rung(out: Path) -> None:
-    deadline = time.monotonic() + 120
-    while not any(log.stat().st_size for log in out.glob("*/trunk/metrics.jsonl")) and time.monotonic() < deadline:
-        time.sleep(0.05)
+def _start_and_wait_until_two_rungs_stand_still(tmp_path: Path) -> "subprocess.Popen[str]":
+    hold = tmp_path / "hold"
+    shutil.rmtree(hold, ignore_errors=True)
+    hold.mkdir()
+    process = _start(tmp_path)
+    while len(list(hold.iterdir())) < 2:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.05)
+            pytest.fail(f"it ended before: {process.communicate()[1]}")
+    return process
 
 
 def _losses(path: Path) -> list[tuple[str, int, float]]:
@@ -182,20 +208,20 @@ def _losses(path: Path) -> list[tuple[str, int, float]]:
 
 @pytest.mark.slow
 def test_stopped_and_killed_ladders_end_as_one_that_ran_through(tmp_path):
-    torn = _start(tmp_path)
-    _wait_for_a_rung(tmp_path / "torn")
-    os.kill(torn.pid, signal.SIGTERM)
-    _, err = torn.communicate(timeout=120)
-    assert (torn.returncode, err) == (143, "danlu: stopped; finished work is saved.\n  To continue: danlu ladder\n")
-    assert list((tmp_path / "torn").glob("*/*/checkpoints/*"))  # the rungs under way have saved
+    stopped = _start_and_wait_until_two_rungs_stand_still(tmp_path)
+    os.kill(stopped.pid, signal.SIGTERM)
+    _, err = stopped.communicate()
+    assert (stopped.returncode, err) == (143, "danlu: stopped; finished work is saved.\n  To continue: danlu ladder\n")
+    saved = sorted(path.parent.parent.parent.name for path in (tmp_path / "torn").glob("*/trunk/checkpoints/step-*"))
+    assert saved == ["w24-0", "w24-1"]  # the rungs under way
 
-    torn = _start(tmp_path)
-    time.sleep(8)
-    os.killpg(torn.pid, signal.SIGKILL)
-    torn.wait(60)
+    killed = _start_and_wait_until_two_rungs_stand_still(tmp_path)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
 
+    shutil.rmtree(tmp_path / "hold")
     again = _start(tmp_path)
-    _, err = again.communicate(timeout=300)
+    _, err = again.communicate()
     assert again.returncode == 0, err
 
     threads = torch.get_num_threads()

@@ -24,6 +24,11 @@ def test_orthogonalize_keeps_singular_vectors_and_levels_singular_values(shape, 
     assert cosine.min() > 0.98
 
 
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
 class Net(nn.Module):
     """A table and one block's matrix."""
 
@@ -35,7 +40,6 @@ class Net(nn.Module):
 
 
 def test_the_table_follows_adam():
-    torch.manual_seed(0)
     net, reference = Net(), torch.randn(10, 4)
     reference.copy_(net.table.detach())
     reference.requires_grad_()

@@ -130,7 +130,8 @@ from danlu.training.config import TrainingConfig
 from danlu.training.pretrain import pretrain
 from danlu.training.samples import Sampler
 config = TrainingConfig(context=16, batch_tokens=256 + 16, micro_batch_tokens=64, precision="fp32", device="cpu",
-                        checkpoint_seconds=0.0, evaluations=3)
+                        checkpoint_seconds=0.0, evaluations=3, warmup_steps=12,
+                        lr=0.005, table_lr=0.02)  # small steps: large ones let rounding itself grow
 sampler = Sampler(train_tokenizer(["one two three"] * 4, 260), ["one", "two"], 16, 0)
 pretrain(shape(32, 320, 16), Path(sys.argv[1]), (256 + 16) * 12, config, Path(sys.argv[2]), Progress(False),
          evaluate=lambda model: (0.0, 0.0), sample=sampler)

@@ -38,11 +38,17 @@ def test_batches_come_from_the_tokens_where_they_are_given(tokens: Path, monkeyp
     assert drawn == [8] * 5
 
 
-def test_a_longer_look_times_more_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenth of a second passes between two looks at the clock."""
     ticks = count()
     monkeypatch.setattr("danlu.training.rehearsal.time", SimpleNamespace(perf_counter=lambda: 0.1 * next(ticks)))
+
+
+@pytest.mark.usefixtures("ticking")
+def test_a_longer_look_times_more_steps() -> None:
     found = rehearse(shape(24, 300, 16), 32, _TRAINING, seconds=2.0)
-    assert found.steps == 8  # after the third, three looks at the clock a step, a tenth of a second apart
+    assert found.steps == 8  # after the third, three looks at the clock a step
     assert found.step_seconds == pytest.approx(0.1)
     assert found.checkpoint_seconds == 0.0
 
@@ -63,7 +69,8 @@ def test_steps_of_twice_the_tokens_are_cut_into_the_same_pieces(monkeypatch: pyt
     assert set(seen) == {(4, 16), (2, 16)}
 
 
-def test_threads_are_put_back_and_an_evaluation_is_timed_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("ticking")
+def test_threads_are_put_back_and_an_evaluation_is_timed_a_token() -> None:
     before, seen = torch.get_num_threads(), []
 
     def evaluate(model: Transformer) -> int:
@@ -73,5 +80,5 @@ def test_threads_are_put_back_and_an_evaluation_is_timed_a_token(monkeypatch: py
     found = rehearse(shape(24, 300, 16), 32, _TRAINING, seconds=0.0, threads=before + 1, evaluate=evaluate)
     assert seen == [before + 1]
     assert torch.get_num_threads() == before
-    assert 0 < found.evaluation_seconds < 1
+    assert found.evaluation_seconds == pytest.approx(0.1 / 50)
     assert rehearse(shape(24, 300, 16), 32, _TRAINING, seconds=0.0).evaluation_seconds == 0

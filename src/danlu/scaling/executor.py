@@ -14,7 +14,7 @@ from typing import Protocol
 
 from danlu.common.errors import DanluError
 from danlu.common.files import is_full_disk
-from danlu.common.interrupt import Stopped, stop_at_once
+from danlu.common.interrupt import Stopped, stop_at_once, stop_between_steps
 from danlu.common.progress import Progress
 from danlu.common.worker import begin_worker
 from danlu.hardware.machine import usable_cores
@@ -117,9 +117,11 @@ class Processes:
                     device = next((each for each in self.devices if each not in taken), "")
                     ours, theirs = context.Pipe(duplex=False)
                     process = context.Process(target=_work, args=(job, theirs, self.threads, device))
-                    process.start()
-                    theirs.close()
-                    running[ours] = (place, process, device)
+                    with stop_between_steps() as stop:  # a stop in here would leave a worker that nobody ends
+                        process.start()
+                        theirs.close()
+                        running[ours] = (place, process, device)
+                    stop.raise_if_set()
                     report(f"Rung {place + 1} of {len(jobs)}: {job}")
                 for pipe in wait(list(running)):
                     assert isinstance(pipe, Connection)
