@@ -1,16 +1,23 @@
 import json
+import operator
 import tomllib
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import pytest
 
+from danlu.alignment.road_config import AlignmentConfig
+from danlu.common.errors import DanluError
 from danlu.common.progress import Progress
+from danlu.corpus.config import CorpusConfig
 from danlu.hardware.speed import Speed
 from danlu.pipeline import run as run_module
 from danlu.pipeline.folder import RunFolder
-from danlu.pipeline.recipe import Recipe
+from danlu.pipeline.recipe import Recipe, resolve
 from danlu.pipeline.run import run
 from danlu.pipeline.stage import Stage
+from danlu.pipeline.stages import road_to_assistant
 
 Road = tuple[Stage, ...]
 
@@ -78,3 +85,35 @@ def test_the_manifest_keeps_the_first_session_and_adds_the_others(
     second = json.loads(folder.manifest.read_text(encoding="utf-8"))
     assert len(second.pop("continued")) == 1
     assert second == first
+
+
+def test_what_is_not_there_is_said_before_anything_is_measured_or_written(
+    road: Road, recipe: Recipe, folder: RunFolder, measured: list[str]
+) -> None:
+    def check(recipe: Recipe) -> None:
+        raise DanluError("there is no file mine.txt.", "Check the path.")
+
+    lacking = (*road[:-1], replace(road[-1], check=check))
+    with pytest.raises(DanluError, match=r"mine\.txt"):
+        _run(lacking, recipe, folder)
+    assert measured == []
+    assert not folder.recipe.exists()
+    _run(road, recipe, folder)
+    _run(lacking, recipe, folder)  # what is done needs its files no more
+
+
+def test_a_user_is_told_of_each_missing_file_by_its_flag(tmp_path: Path) -> None:
+    there = tmp_path / "a.txt"
+    there.write_text("text", encoding="utf-8")
+    gone = str(tmp_path / "gone")
+    for data, alignment, said in (
+        ((gone,), AlignmentConfig(), "no file or folder"),
+        ((str(there),), AlignmentConfig(demonstrations=gone), "--demonstrations"),
+        ((str(there),), AlignmentConfig(demonstrations=str(there), rankings=gone), "--rankings"),
+    ):
+        asked = resolve(Recipe(corpus=CorpusConfig(data=data), alignment=alignment), "a")
+        checks = [partial(stage.check, asked) for stage in road_to_assistant(asked)]
+        with pytest.raises(DanluError) as caught:
+            list(map(operator.call, checks))
+        assert said in str(caught.value.cause)
+        assert gone in caught.value.cause

@@ -113,6 +113,16 @@ def test_tokens_and_compute_follow_from_what_is_there(tmp_path: Path, header: st
         assert np.array_equal(condition_columns(table, {})[role], found.values[role])  # one derivation
 
 
+def test_a_column_of_whole_curves_names_no_runs(tmp_path: Path) -> None:
+    rows = [
+        {"params": n, "tokens": d, "loss": loss, "curve": [4.0, loss], "name": {"of": "a sweep"}} for n, d, loss in RUNS
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "run" not in read_rows(read_table(path), {}).taken
+    assert read_rows(read_table(path), {"run": "curve"}).taken["run"].column == "curve"
+
+
 @pytest.mark.parametrize(
     ("header", "factor", "taken"),
     [

@@ -78,7 +78,8 @@ class Arguments:
     chips: Path | None = None
     """TOML file with chips of your own, or other figures and prices for known ones."""
     table: Path | None = None
-    """CSV of runs (model, chip, chip_count, ...): predicts every row and, with --json, writes JSON lines."""
+    """Table of runs (model, chip, chip_count, ...; CSV, JSON lines, Parquet): predicts every row and, with --json,
+    writes JSON lines."""
     explain: str | None = None
     """Trace this figure down to its inputs; without a name, every one."""
     json: str | None = None
@@ -154,7 +155,7 @@ def _table(arguments: Arguments) -> None:
             "Put it into a column of the table, or leave it out.",
         )
     known = load_user_chips(arguments.chips) if arguments.chips else None
-    rows = read_table(arguments.table)
+    rows = read_table(arguments.table, print if arguments.json != "-" else lambda line: None)
     if not rows:
         raise DanluError(f"{arguments.table} has a header and no rows.", "Write one run a line.")
     answers = list(predict_table(rows, known=known))

@@ -135,6 +135,19 @@ def _user_files(*names: str) -> Any:
     return sources
 
 
+def _find_files(*names: str) -> Any:
+    """Whether the files that a user named are there, so that nobody learns it after hours of training."""
+
+    def check(recipe: Recipe) -> None:
+        for name in names:
+            path = getattr(recipe.alignment, name)
+            if path is not None and not Path(path).exists():
+                flag = "--alignment.prompts-file" if name == "prompts_file" else f"--{name}"
+                raise DanluError(f"there is no file {path} ({flag}).", "Check the path.")
+
+    return check
+
+
 def _settings(*names: str, drawn: tuple[str, ...] = ()) -> Any:
     """Part of the alignment's settings; of PPO's, those named in `drawn`, which say how answers are drawn."""
 
@@ -160,6 +173,7 @@ _DEMONSTRATIONS = Stage(
     settings=_settings("demonstrations", "prompts_file", "context", "prompts", "scale", drawn=("max_new_tokens",)),
     needs=("budget", "tokens", "pretrain"),
     sources=_user_files("demonstrations", "prompts_file"),
+    check=_find_files("demonstrations", "prompts_file"),
 )
 _SFT = Stage(
     name="sft",
@@ -182,6 +196,7 @@ _RANKINGS = Stage(
     ),
     needs=("demonstrations", "sft"),
     sources=_user_files("rankings"),
+    check=_find_files("rankings"),
 )
 _REWARD = Stage(
     name="reward",

@@ -26,13 +26,16 @@ def run(
         force: redo stages that were made from other settings.
 
     Raises:
-        DanluError: another process is at work there; going on would lose work or rewrite a forecast; a stage failed.
+        DanluError: another process is at work there; going on would lose work or rewrite a forecast; a file that a
+            stage will read is not there; a stage failed.
     """
     with folder.locked():
         work = work_to_do(road, recipe, folder, force=force)
         if not work:
             report(f"{folder.path}: nothing to do, every stage is done and unchanged")
             return
+        for status in work.values():
+            status.stage.check(recipe)
         report(f"{recipe.name}: {', '.join(work)}")
         report(f"writes to {folder.path}")
         costly = any(status.stage.costly for status in work.values())

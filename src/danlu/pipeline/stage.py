@@ -60,6 +60,8 @@ class Stage:
     """Its files may be written anew by a verb of their own: that they are there is enough."""
     sources: Callable[[Recipe], Mapping[str, Sequence[Path]]] = lambda recipe: {}
     """Files outside the run that it reads, by what the recipe calls them."""
+    check: Callable[[Recipe], None] = lambda recipe: None
+    """Asked before any work begins: raises `DanluError` where something outside the run that it reads is not there."""
 
 
 @dataclass(frozen=True)

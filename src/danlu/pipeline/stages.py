@@ -182,6 +182,12 @@ def _data_files(recipe: Recipe) -> Mapping[str, Sequence[Path]]:
     return found
 
 
+def _find_data(recipe: Recipe) -> None:
+    from danlu.corpus.sources import resolve
+
+    resolve(recipe.corpus)
+
+
 ROAD: tuple[Stage, ...] = (
     Stage(
         name="budget",
@@ -198,6 +204,7 @@ ROAD: tuple[Stage, ...] = (
         outputs=(),
         settings=lambda recipe: {"corpus": recipe.corpus},
         sources=_data_files,
+        check=_find_data,
     ),
     Stage(
         name="tokens",

@@ -1,14 +1,18 @@
 """A table of runs predicted row by row; a row that cannot be read is named and the rest goes on."""
 
-import csv
 import json
-from collections.abc import Iterator, Mapping
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from danlu.common.cells import read_columns
 from danlu.common.errors import DanluError
 from danlu.common.files import write_atomic
+from danlu.common.table_files import LEFT_OVER, read_sheet
 from danlu.hardware.catalogue import Chip
 from danlu.planner.accelerator import GIB
 from danlu.planner.cases import Job
@@ -20,45 +24,63 @@ from danlu.planner.schedule import end_to_end
 from danlu.planner.search import MICRO_BATCHES, search_layouts
 from danlu.planner.table_row import ReadRow, number, read_row
 
-EXTRA = "(more)"
-"""Where a row keeps fields for which the header has no column."""
 BEHIND_BEST = 1.13
 """Step time of the layouts that people run over that of the best one found here: with their layouts hidden, the
 geometric mean of measured over predicted step time of eight sources from 2023 on (mbridge 1.20, maxtext_v5e 1.06,
 torchtitan 1.26, internevo 1.30, flagperf 1.03, mindspeed_910b 1.29, tinyllama 1.03, nanochat 0.96)."""
 
 
-def read_table(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file with a header; a row with more fields than the header keeps them under `EXTRA`.
+def read_table(path: Path, report: Callable[[str], None] = lambda line: None) -> list[dict[str, str]]:
+    """The rows of a table with a header, in any writing (`danlu.common.table_files`), each cell as a text; a row with
+    more cells than the header keeps them under `LEFT_OVER`.
+
+    Args:
+        report: is told what was made of a file that is not plain CSV in UTF-8.
 
     Raises:
-        DanluError: no such file, no header, not text, or a column that is there twice.
+        DanluError: no such file, no table, or a column that is there twice.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restkey=EXTRA)
-            reader.fieldnames = names = [name.strip().lower() for name in reader.fieldnames or []]
-            rows = [{key: _field(value) for key, value in row.items()} for row in reader]
-    except FileNotFoundError as error:
-        raise DanluError(f"there is no file {path}.", "Check the path.") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DanluError(f"cannot read {path}: {error}.", "Give a CSV file in UTF-8 with a header.") from error
-    twice = sorted({name for name in names if name and names.count(name) > 1})
-    if twice:
-        raise DanluError(f"{path} has the column '{twice[0]}' twice.", "Remove or rename one of them.")
-    if "chip" not in names:
-        other = next((mark for mark in ";\t|" if names and mark in names[0]), "")
+    sheet = read_sheet(path, lenient=True)
+    for note in sheet.notes:
+        report(note)
+    records = sheet.records
+    if isinstance(records, dict):
+        records = [dict(zip(records, cells, strict=False)) for cells in zip_longest(*records.values())]
+    rows = [{_name(key): _text(value) for key, value in record.items()} for record in records]
+    for record, row in zip(records, rows, strict=True):
+        if len(row) < len(record):
+            twice = next(name for name in row if sum(_name(key) == name for key in record) > 1)
+            raise DanluError(f"{path} has the column '{twice}' twice.", "Remove or rename one of them.")
+    if rows and not any("chip" in row for row in rows):
         raise DanluError(
-            f"{path} has no column 'chip'.",
-            f"Its columns seem to be separated by {other!r}; separate them by commas."
-            if other
-            else "Give a CSV with the columns of a table of runs: model, chip, chip_count.",
+            f"{path} has no column 'chip'.", "Give a table with the columns of runs: model, chip, chip_count."
         )
-    return rows
+    return rows if sheet.delimiter == "," else _with_points(rows)
 
 
-def _field(value: str | list[str] | None) -> str:
-    return ",".join(value) if isinstance(value, list) else value or ""
+def _name(key: str) -> str:
+    return key if key == LEFT_OVER else key.strip().lower()
+
+
+def _text(value: Any) -> str:
+    """A cell as CSV has it."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.15g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _with_points(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The rows with decimal commas as points: where commas do not part the cells, they may begin fractions."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    numbers = read_columns({name: [row.get(name) for row in rows] for name in names})
+
+    def plain(name: str, index: int, cell: str) -> str:
+        number = numbers[name][index] if re.search(r"\d[.,]\d", cell) else None
+        return cell if number is None or math.isnan(number) else f"{number:.15g}"
+
+    return [{name: plain(name, index, cell) for name, cell in row.items()} for index, row in enumerate(rows)]
 
 
 def row_job(
@@ -74,9 +96,9 @@ def row_job(
     """
     if not any(row.values()):
         raise DanluError("the row is empty.", "Remove it.")
-    if row.get(EXTRA):
+    if row.get(LEFT_OVER):
         raise DanluError(
-            f"the row has more fields than the header: '{row[EXTRA]}' is left over.",
+            f"the row has more fields than the header: '{row[LEFT_OVER]}' is left over.",
             "Put a value that holds a comma into quotes.",
         )
     read = read_row(row, known)

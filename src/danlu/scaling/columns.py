@@ -3,12 +3,12 @@
 import math
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from danlu.common.cells import PREFIXES, SCALES
 from danlu.common.errors import DanluError
-from danlu.scaling.cells import PREFIXES, SCALES
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,11 @@ class Taken:
 
 
 def match_columns(
-    columns: Sequence[str], numeric: Mapping[str, bool], given: Mapping[str, str], source: str
+    columns: Sequence[str],
+    numeric: Mapping[str, bool],
+    given: Mapping[str, str],
+    source: str,
+    lists: Collection[str] = (),
 ) -> dict[str, Taken]:
     """Which column is taken for which role.
 
@@ -261,6 +265,7 @@ def match_columns(
         numeric: whether each holds numbers only.
         given: columns that a person named, by role.
         source: the table's name, for errors.
+        lists: columns of lists, which are taken for nothing unless a person names them.
 
     Raises:
         DanluError: a named column is not there.
@@ -276,7 +281,8 @@ def match_columns(
         for each in _ROLES:
             if each.name in found:
                 continue
-            kept = [c for c in candidates(columns, each) if c not in used and (each.name in _TEXT or numeric[c])]
+            free = [c for c in candidates(columns, each) if c not in used and c not in lists]
+            kept = [c for c in free if each.name in _TEXT or numeric[c]]
             if kept:
                 found[each.name] = _taken(each.name, each.meaning, kept[0], tuple(kept[1:]), given=False)
                 used.add(kept[0])

@@ -165,7 +165,9 @@ def _tells(table: Table, name: str) -> bool:
 
 
 def _match(table: Table, given: Mapping[str, str]) -> dict[str, Taken]:
-    return match_columns(table.names, {name: table.is_numeric(name) for name in table.names}, given, table.source)
+    lists = frozenset(name for name in table.names if table.holds_lists(name))
+    numeric = {name: table.is_numeric(name) for name in table.names}
+    return match_columns(table.names, numeric, given, table.source, lists)
 
 
 def _check_losses(table: Table, losses: Array, column: str, target: str) -> None:

@@ -3,6 +3,7 @@
 import ast
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from danlu.common.cells import has_unit, is_unclear, read_columns
 from danlu.common.errors import DanluError
-from danlu.scaling.cells import has_unit, is_unclear, read_columns
 from danlu.scaling.laws import Array
 
 _NESTED = frozenset({"config", "summary"})
@@ -46,6 +47,13 @@ class Table:
         known = [index for index, cell in enumerate(self.cells[name]) if cell is not None]
         numbers = sum(self.parsed[name][i] is not None or is_unclear(self.cells[name][i]) for i in known)
         return bool(known) and numbers > len(known) / 2
+
+    def holds_lists(self, name: str) -> bool:
+        """Whether a column's cells are lists or mappings, such as whole loss curves: they name nothing."""
+        known = [cell for cell in self.cells[name] if cell is not None]
+        return bool(known) and all(
+            re.fullmatch(r"\s*(?:\[.*\]|\{.*\}|\(.*,.*\))\s*", cell, re.DOTALL) for cell in known
+        )
 
     def column(self, name: str) -> NDArray[Any]:
         """A column for a condition: floats where every cell is a number or empty (nan), text otherwise."""

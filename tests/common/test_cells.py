@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from danlu.scaling.cells import is_unclear, read_columns, read_number
+from danlu.common.cells import is_unclear, read_columns, read_number
 
 
 @pytest.mark.parametrize(
