@@ -172,3 +172,34 @@ def test_a_budget_pays_for_serving_too(capsys: pytest.CaptureFixture[str]) -> No
     training, serving = found["plan"]["costs"]["rent_usd"]["mid"], found["served"]["rent_usd"]["mid"]
     assert serving > 1e4
     assert training + serving == pytest.approx(1e6, rel=0.02)
+
+
+def test_money_may_be_in_ones_own_currency_at_ones_own_rate(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--chip", "h100", "--date", "2024-06-30", "--serve", "1T"]
+    plan.main(["--budget", "1Musd", *words, "--json"])
+    dollars = json.loads(capsys.readouterr().out)
+    yuan = ["--budget", "800万元", *words, "--exchange", "8CNY"]
+    plan.main([*yuan, "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["currency"] == {"code": "CNY", "per_usd": 8.0}
+    assert found["budget"] == "8Mcny"
+    assert found["plan"]["costs"]["rent_usd"] == dollars["plan"]["costs"]["rent_usd"]
+    plan.main(yuan)
+    shown = capsys.readouterr().out
+    for line in shown.splitlines():
+        if line.startswith(("cost", "to serve")):
+            assert " CNY " in line
+            assert "USD" not in line
+    assert "money at 8 CNY a US dollar, the rate that was given" in " ".join(shown.split())
+    with pytest.raises(DanluError, match="not known here"):
+        plan.main(["--budget", "800万元", *words])
+
+
+def test_a_rent_may_be_in_ones_own_currency(capsys: pytest.CaptureFixture[str]) -> None:
+    plan.main([*WORDS, "--rent", "18CNY", "--exchange", "7.2CNY", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    plan.main([*WORDS, "--usd-per-hour", "2.5", "--json"])
+    assert found["plan"]["costs"]["rent_usd"] == json.loads(capsys.readouterr().out)["plan"]["costs"]["rent_usd"]
+    for wrong, said in ((["--rent", "18"], "no amount of money"), (["--rent", "2usd", "--usd-per-hour", "2"], "same")):
+        with pytest.raises(DanluError, match=said):
+            plan.main([*WORDS, *wrong])

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from danlu.common.errors import DanluError
+from danlu.planner.currency import Currency, parse_exchange
 from danlu.planner.units import Budget, compact, parse_budget, parse_seconds, parse_tokens
 
 
@@ -59,6 +60,52 @@ def test_budgets_read(text: str, budget: Budget) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "code", "per_usd"),
+    [
+        ("7.1CNY", "CNY", 7.1),
+        ("7.1 元", "CNY", 7.1),
+        ("CNY 7.1", "CNY", 7.1),
+        ("1 USD = 7.1 CNY", "CNY", 7.1),
+        ("7.1 rmb per USD", "CNY", 7.1),
+        ("0.92€", "EUR", 0.92),
+        ("1 EUR = 1.25 USD", "EUR", 0.8),
+        ("150 yen/usd", "JPY", 150),
+        ("1美元=7.1元", "CNY", 7.1),
+        ("83 INR", "INR", 83),
+        ("18.5 MXN", "MXN", 18.5),
+    ],
+)
+def test_rates_read(text: str, code: str, per_usd: float) -> None:
+    assert parse_exchange(text) == Currency(code, pytest.approx(per_usd))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "amount"),
+    [
+        ("30万元", "CNY", 3e5),
+        ("人民币30万元", "CNY", 3e5),
+        ("1.2亿元", "CNY", 1.2e8),
+        ("4.6M CNY", "CNY", 4.6e6),
+        ("4,600,000 RMB", "CNY", 4.6e6),
+        ("2 million yuan", "CNY", 2e6),
+        ("¥300000", "CNY", 3e5),
+        ("¥300k", "JPY", 3e5),
+        ("£2M", "GBP", 2e6),
+        ("5 billion yen", "JPY", 5e9),
+    ],
+)
+def test_money_at_a_given_rate(text: str, code: str, amount: float) -> None:
+    currency = Currency(code, 8.0)
+    found = parse_budget(text, currency)
+    assert (found.kind, found.currency) == ("usd", currency)
+    assert found.amount == pytest.approx(amount / 8)
+    assert parse_budget(str(found), currency) == found
+    assert parse_budget("100万美元", currency) == Budget("usd", 1e6)
+    with pytest.raises(DanluError, match="--exchange gives"):
+        parse_budget("2M chf", currency)
+
+
+@pytest.mark.parametrize(
     ("read", "text", "hint"),
     [
         (parse_tokens, "15 TB", "tokens as in 15T"),
@@ -67,7 +114,15 @@ def test_budgets_read(text: str, budget: Budget) -> None:
         (parse_budget, "1,5Musd", "a point"),
         (parse_tokens, "3GiB", "tokens"),
         (parse_tokens, "15 terabytes", "3.75T tokens"),
-        (parse_budget, "30M RMB", "US dollars"),
+        (parse_budget, "30M RMB", "--exchange NCNY"),
+        (parse_budget, "30万元", "how many CNY one US dollar costs"),
+        (parse_budget, "¥300000", "may be yuan or yen"),
+        (parse_budget, "2M€", "--exchange NEUR"),
+        (parse_budget, "30万", "has no unit"),
+        (parse_exchange, "7.1", "--exchange 7.1CNY"),
+        (parse_exchange, "0CNY", "--exchange 7.1CNY"),
+        (parse_exchange, "1USD", "--exchange 7.1CNY"),
+        (parse_exchange, "7.1¥", "--exchange 7.1CNY"),
         (parse_budget, "5000 hours", "H100-hours"),
         (parse_tokens, "many", "15T"),
         (parse_tokens, "-3T", "15T"),

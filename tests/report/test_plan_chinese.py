@@ -1,8 +1,10 @@
 """A reader of the Chinese page meets no English sentence: names, units, formulas and TOML apart."""
 
+import json
 import re
 from datetime import date
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +37,7 @@ REQUESTS = {
         model="deepseek-v3", tokens="14.8T", chip="h800,mi300x,h20", count=2048, precision="fp8", on=date(2025, 6, 1)
     ),
     "budget": Request(budget="4.6Musd", chip="v100", on=date(2020, 5, 1), region="us"),
+    "yuan": Request(budget="3000万元", chip="a100", exchange="7.1CNY", serve="1T", on=date(2023, 5, 1)),
     "rate": Request(
         model="gpt3-175b", tokens="300B", chip="v100", count=10000, tflops=28, usd_per_hour=1.5, on=date(2020, 5, 1)
     ),
@@ -103,6 +106,17 @@ def test_no_english_sentence_is_left_in_the_chinese_page(name: str) -> None:
     words = shown(render_plan(answer_request(REQUESTS[name], REPLICATION)))
     assert len(words) > 300
     assert any("步时模型" in each for each in words)
+    left = {each: found for each in words if (found := english(each))}
+    assert not left, left
+
+
+def test_a_model_of_an_unknown_type_is_doubted_in_chinese(tmp_path: Path) -> None:
+    sizes = {"hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32, "vocab_size": 32000}
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"model_type": "brandnew", "intermediate_size": 11008, **sizes}), encoding="utf-8")
+    asked = Request(model=str(path), tokens="1T", chip="h100", count=64, on=date(2024, 6, 1))
+    words = shown(render_plan(answer_request(asked, REPLICATION)))
+    assert any("不认识 brandnew 类模型" in each for each in words)
     left = {each: found for each in words if (found := english(each))}
     assert not left, left
 

@@ -68,7 +68,12 @@ class Arguments:
     tflops: float | None = None
     """Sustained TFLOP/s of one chip over the whole run (6 N FLOPs a token), measured or quoted; not the model's own."""
     usd_per_hour: float | None = None
-    """Rent of one chip, in place of the catalogue's offers."""
+    """Rent of one chip (USD an hour), in place of the catalogue's offers."""
+    rent: str | None = None
+    """The same with its currency: 18CNY, where --exchange gives the rate."""
+    exchange: str | None = None
+    """Your currency at your rate: 7.1CNY where a US dollar costs 7.1 yuan. Money may then be given in it (30万元, 4.6M
+    CNY) and is shown in it."""
     region: str | None = None
     """Plan with what this region (cn, us, eu, ...) can buy on --date as well, training and inference judged apart."""
     date: str | None = None

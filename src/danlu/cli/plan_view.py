@@ -12,8 +12,8 @@ from danlu.common.errors import DanluError
 from danlu.planner.accelerator import GIB
 from danlu.planner.backward import Answer
 from danlu.planner.compare import Ban, Compared
+from danlu.planner.currency import Currency
 from danlu.planner.ledger import Entry, trace
-from danlu.planner.money import format_usd
 from danlu.planner.plan import Plan
 from danlu.planner.ranges import Range
 from danlu.planner.request import Outcome
@@ -47,7 +47,7 @@ def show(found: Outcome) -> None:
     elif found.serving_why_not:
         _say(f"serving   {found.serving_why_not}")
     if found.served:
-        price = f", rent {_usd(found.served.rent)}" if found.served.rent else ""
+        price = f", rent {_money(found.served.rent, found.plan.currency)}" if found.served.rent else ""
         hours = format_count(found.served.chip_hours)
         _say(
             f"to serve  {format_count(found.served.tokens)} tokens: {hours} chip-hours at the most tokens a chip{price}"
@@ -97,6 +97,10 @@ def _show_answer(found: Outcome) -> None:
     rich.print(table)
     for words in found.scaled_why_not:
         _say(f"note      {words}")
+    training, serving = answer.plan.costs.rent, found.served.rent if found.served else None
+    if training and serving and answer.wish.loss is None:
+        show_usd = answer.plan.currency.show
+        _say(f"of which  {show_usd(training.mid)} of rent train the model and {show_usd(serving.mid)} serve it")
     if answer.wish.loss is not None and answer.wish.budget:
         verdict = "covers it" if answer.enough else "does not cover it"
         _say(f"a loss of {answer.wish.loss:g} takes {_amount(answer)}: the budget {answer.wish.budget} {verdict}")
@@ -111,15 +115,15 @@ def _answer_cells(one: Answer) -> tuple[str, ...]:
         format_count(plan.run.tokens),
         f"{plan.chips:,}",
         format_seconds(plan.run.wall_seconds),
-        format_usd(rent.mid) if rent else "-",
-        f"{plan.split.loss:.3f} ({plan.split.low:.3f} to {plan.split.high:.3f})",
+        plan.currency.show(rent.mid) if rent else "-",
+        f"{plan.split.loss:.3f} ({plan.split.low:.3f}-{plan.split.high:.3f})",
     )
 
 
 def _amount(answer: Answer) -> str:
     kind = answer.wish.budget.kind if answer.wish.budget else ""
     if kind == "usd":
-        return format_usd(answer.spent)
+        return answer.plan.currency.show(answer.spent)
     return f"{answer.spent:.3g} FLOPs" if kind == "flops" else f"{answer.spent:,.0f} chip-hours"
 
 
@@ -156,12 +160,14 @@ def _show_plan(plan: Plan) -> None:
         f" {run.failures:.1f} failures expected, a checkpoint every {format_seconds(run.checkpoint_interval)}"
     )
     costs = plan.costs
-    money = [f"rent {_usd(costs.rent)}" if costs.rent else "", f"own {_usd(costs.owning)}" if costs.owning else ""]
+    money = [
+        f"{name} {_money(cost, plan.currency)}" for name, cost in (("rent", costs.rent), ("own", costs.owning)) if cost
+    ]
     if costs.energy_kwh and costs.carbon_tonnes:
         energy, carbon = costs.energy_kwh, costs.carbon_tonnes
         money.append(_either(energy, 1e4, "kWh", "MWh"))
         money.append(_either(carbon.times(1e3), 1e4, "kg CO2e", "t CO2e"))
-    _say(f"cost      {'; '.join(word for word in money if word) or 'unknown, see below'}  [prices of {plan.on}]")
+    _say(f"cost      {'; '.join(money) or 'unknown, see below'}  [prices of {plan.on}]")
     split = plan.split
     counted = ", with the active parameters" if shape.moe else ""
     _say(f"loss      {split.loss:.3f} (80%: {split.low:.3f} to {split.high:.3f}), by {plan.law.source}{counted}")
@@ -181,8 +187,8 @@ def _either(found: Range, large: float, unit: str, thousands: str) -> str:
     return f"{mid} {name} ({low} to {high})"
 
 
-def _usd(found: Range) -> str:
-    return f"{format_usd(found.mid)} ({format_usd(found.low)} to {format_usd(found.high)})"
+def _money(usd: Range, currency: Currency) -> str:
+    return f"{currency.show(usd.mid)} ({currency.show(usd.low)} to {currency.show(usd.high)})"
 
 
 def _show_front(found: Outcome) -> None:
@@ -205,7 +211,8 @@ def _show_front(found: Outcome) -> None:
 
 def _show_compared(title: str, compared: Sequence[Compared]) -> None:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name in ("chip", "count", "model", "days (80%)", "MFU", "USD rent", "serve/s"):
+    code = next((each.plan.currency.code for each in compared if each.plan), "USD")
+    for name in ("chip", "count", "model", "days (80%)", "MFU", f"{code} rent", "serve/s"):
         table.add_column(name, justify="left" if name == "chip" else "right")
     for each in compared:
         plan = each.plan
@@ -217,7 +224,8 @@ def _show_compared(title: str, compared: Sequence[Compared]) -> None:
         days = f"{wall.mid / 86400:.3g} ({wall.low / 86400:.3g}-{wall.high / 86400:.3g})"
         money = "no price"
         if rent:
-            money = f"{format_count(rent.mid)} ({format_count(rent.low)}-{format_count(rent.high)})"
+            number = plan.currency.number
+            money = f"{number(rent.mid)} ({number(rent.low)}-{number(rent.high)})"
         size = format_count(plan.shape.params())
         table.add_row(each.chip.name, f"{plan.chips:,}", size, days, f"{plan.step.mfu:.0%}", money, serving)
     rich.print(table)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
 
-from danlu.common.duration import format_count
 from danlu.common.errors import DanluError
 from danlu.hardware.catalogue import Chip, Price, catalogue_prices
 from danlu.hardware.catalogue.chip import PriceKind
@@ -13,7 +12,7 @@ from danlu.planner.dates import first_day
 from danlu.planner.energy import Site, energy_kwh
 from danlu.planner.ranges import Range, quantile
 
-GIVEN_RENT = "given with --usd-per-hour"
+GIVEN_RENT = "the rent that was given"
 """Source of a rent that the user names: exact, and the only one."""
 OTHER_TIME = "no offer "
 """How the remark begins that offers of another time were taken."""
@@ -199,11 +198,6 @@ def owning_cost(
         DanluError: as `owned_hour`.
     """
     return owned_hour(chip, on, ownership, site).times(_hours(chip_hours))
-
-
-def format_usd(usd: float) -> str:
-    """Dollars for a person: `4.6M USD`, `17.3k USD`, `2.45 USD`."""
-    return f"{usd:.2f} USD" if usd < 1000 else f"{format_count(usd)} USD"
 
 
 def _quote(offers: Sequence[Price], on: date) -> Quote:

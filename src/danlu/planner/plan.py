@@ -9,6 +9,7 @@ from danlu.common.errors import DanluError
 from danlu.hardware.catalogue import Chip
 from danlu.planner.accelerator import Accelerator, accelerator
 from danlu.planner.cases import Job
+from danlu.planner.currency import USD, Currency
 from danlu.planner.energy import Site, carbon_tonnes, energy_kwh
 from danlu.planner.layout import Layout, Recompute, check_layout
 from danlu.planner.ledger import Ledger
@@ -52,6 +53,8 @@ class Setting:
     """Tokens that it then writes."""
     link_out: float | None = None
     """Bytes/s between nodes for one chip, in place of the catalogue's."""
+    currency: Currency = USD
+    """What money is shown in."""
     tflops: float | None = None
     """Sustained TFLOP/s of one chip over the whole run, 6 FLOPs a parameter and token counted: a measured or quoted
     rate in place of the step-time model and of the stops."""
@@ -90,6 +93,8 @@ class Plan:
     ledger: Ledger
     unique: float | None = None
     """Distinct tokens of text; None for as many as the run reads."""
+    currency: Currency = USD
+    """What its money is shown in; all figures are in US dollars."""
 
     @property
     def chips(self) -> int:
@@ -100,6 +105,9 @@ class Plan:
     def notes(self) -> tuple[str, ...]:
         """What a reader should know before trusting a figure: a chip or prices of another time, repeated text."""
         found = []
+        if self.currency != USD:
+            rate = f"{self.currency.per_usd:.6g} {self.currency.code}"
+            found.append(f"money at {rate} a US dollar, the rate that was given; the catalogue's prices are in US dollars")
         if self.on.year < self.chip.released:
             found.append(f"{self.chip.name} was released in {self.chip.released}, after {self.on}")
         for name, cost in (("rent", self.costs.rent), ("price", self.costs.owning)):
@@ -175,7 +183,9 @@ def make_plan(shape: ModelShape, chip: Chip, chips: int, tokens: float, setting:
         setting.tflops,
     )
     law, on = setting.law, setting.on
-    return Plan(shape, chip, step, search, run, wall, hours, costs, split, law, on, ledger, setting.unique)
+    return Plan(
+        shape, chip, step, search, run, wall, hours, costs, split, law, on, ledger, setting.unique, setting.currency
+    )
 
 
 def _unneeded(chip: Chip, chips: int) -> float | None:

@@ -11,6 +11,7 @@ from danlu.hardware.catalogue.chip import Price
 from danlu.planner.backward import Answer, Wish, chip_of, plan_backwards, scaled
 from danlu.planner.cases import Job
 from danlu.planner.compare import Ban, Compared, ban, compare, serving_front, usable_precision
+from danlu.planner.currency import USD, Currency, parse_exchange, parse_money
 from danlu.planner.energy import Site, regions, site
 from danlu.planner.layout import RECOMPUTE, Layout, Recompute, Sharding
 from danlu.planner.loss import LossLaw
@@ -60,6 +61,8 @@ class Request:
     recompute: str | None = None
     tflops: float | None = None
     usd_per_hour: float | None = None
+    rent: str | None = None
+    exchange: str | None = None
     region: str | None = None
     on: date | None = None
     """Day of prices and rules; today by default."""
@@ -146,9 +149,9 @@ def answer_request(request: Request, law: LossLaw) -> Outcome:
         return same(chip)
 
     others = [find_chip(name, known) for name in names]
-    if len(others) > 1 and (request.tflops or request.usd_per_hour):
+    if len(others) > 1 and (request.tflops or request.usd_per_hour or request.rent):
         raise DanluError(
-            "--tflops and --usd-per-hour are figures of one chip, and several are compared.",
+            "--tflops, --usd-per-hour and --rent are figures of one chip, and several are compared.",
             "Give one --chip, or put the prices into a TOML file (--chips FILE).",
         )
     compared = compare(others, again, plan.shape, setting) if len(others) > 1 else ()
@@ -189,6 +192,7 @@ def outcome_json(found: Outcome) -> dict[str, Any]:
     result["serving_options"] = [serving_json(each) for each in found.serving_options]
     result["serving_why_not"] = found.serving_why_not or None
     result["served"] = served_json(found.served) if found.served else None
+    result["currency"] = {"code": found.plan.currency.code, "per_usd": found.plan.currency.per_usd}
     result["counts"] = [
         {
             "chips": each.chips,
@@ -256,7 +260,12 @@ def _setting(request: Request, law: LossLaw) -> Setting:
         served=parse_tokens(request.serve) if request.serve else 0.0,
         prompt=request.prompt_tokens,
         answer=request.answer_tokens,
+        currency=_currency(request),
     )
+
+
+def _currency(request: Request) -> Currency:
+    return parse_exchange(request.exchange) if request.exchange else USD
 
 
 def _usual_length(request: Request) -> int:
@@ -267,10 +276,21 @@ def _usual_length(request: Request) -> int:
 
 def _priced(chip: Chip, request: Request) -> Chip:
     """The chip with the rent that was given, in place of the catalogue's offers."""
-    if request.usd_per_hour is None:
+    usd = request.usd_per_hour
+    if request.rent is not None:
+        if usd is not None:
+            raise DanluError("--rent and --usd-per-hour say the same.", "Give one of them.")
+        money = parse_money(request.rent, _currency(request))
+        if money is None or money[0] <= 0:
+            raise DanluError(
+                f"--rent is '{request.rent}', which is no amount of money.",
+                "Write 2.5usd or, with --exchange 7.1CNY for your rate, 18CNY.",
+            )
+        usd = money[0]
+    if usd is None:
         return chip
     on = (request.on or date.today()).isoformat()
-    given = Price("rent", request.usd_per_hour, on, chip.name, "", GIVEN_RENT)
+    given = Price("rent", usd, on, chip.name, "", GIVEN_RENT)
     return replace(chip, prices=(*(price for price in chip.prices if not price.kind.startswith("rent")), given))
 
 
@@ -290,7 +310,7 @@ def _wish(request: Request, name: str | None, known: tuple[Chip, ...] | None) ->
             "--budget and --tokens contradict each other.",
             "A budget decides the tokens; the text that there is goes into --tokens-available.",
         )
-    budget = parse_budget(request.budget) if request.budget else None
+    budget = parse_budget(request.budget, _currency(request)) if request.budget else None
     chip = _priced(chip_of(budget, name, known), request)
     if budget and budget.kind == "usd":
         rent(chip, request.on or date.today())  # a missing price is said before anything else

@@ -1,10 +1,12 @@
 """Quantities as people write them, with units, and back: `15T`, `4.6Musd`, `1e24flops`, `64 A100 for 30 days`."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from danlu.common.cells import SCALES
 from danlu.common.errors import DanluError
+from danlu.planner.currency import USD, Currency, parse_money
 
 Kind = Literal["usd", "chip-hours", "flops", "chips-time"]
 
@@ -40,16 +42,18 @@ class Budget:
     """Chips, where the budget names their number."""
     seconds: float = 0.0
     """Wall time, where the budget names it."""
+    currency: Currency = USD
+    """What money was named in; the amount is in US dollars all the same."""
 
     def scaled(self, factor: float) -> "Budget":
         """So many times as much: more chips over the same time, where both are named."""
         count = max(1, round(self.count * factor)) if self.count else 0
         amount = self.amount * (count / self.count if self.count else factor)
-        return Budget(self.kind, amount, self.chip, count, self.seconds)
+        return replace(self, amount=amount, count=count)
 
     def __str__(self) -> str:
         if self.kind == "usd":
-            return f"{compact(self.amount)}usd"
+            return f"{compact(self.currency.of(self.amount))}{self.currency.code.lower()}"
         if self.kind == "flops":
             return f"{self.amount:g}flops"
         if self.kind == "chips-time":
@@ -57,11 +61,14 @@ class Budget:
         return f"{self.amount:g} {self.chip or 'chip'}-hours"
 
 
-def parse_budget(text: str) -> Budget:
-    """Read `4.6Musd`, `$2M`, `3e6 H100-hours`, `1e24flops`, `3640 PF-days`, `64 A100 for 30 days`.
+def parse_budget(text: str, currency: Currency = USD) -> Budget:
+    """Read `4.6Musd`, `$2M`, `30万元`, `3e6 H100-hours`, `1e24flops`, `3640 PF-days`, `64 A100 for 30 days`.
+
+    Args:
+        currency: what the person gave a rate for, beside US dollars.
 
     Raises:
-        DanluError: it has no unit, or one that is none of these.
+        DanluError: it has no unit, or one that is none of these, or it is in a currency without a rate.
     """
     words = _spelled(text)
     words = re.sub(r"(?<=\bfor) an? (?=[a-z]+$)", " 1 ", words)
@@ -81,12 +88,11 @@ def parse_budget(text: str) -> Budget:
     if found:
         hours = _seconds("1", found[4], text) / 3600
         return Budget("chip-hours", _scaled(found[1], found[2] or "", text) * hours, _chip_word(found[3]))
-    found = re.fullmatch(
-        rf"(?:\$|usd\s*){_NUMBER}\s*([kKMBT]?)|{_NUMBER}\s*([kKMBT]?)\s*(?:\$|usd|dollars?)", words, re.IGNORECASE
-    )
-    if found:
-        number, scale = (found[1], found[2]) if found[1] else (found[3], found[4])
-        return Budget("usd", _scaled(number, scale or "", text))
+    if money := parse_money(words, currency):
+        usd, named = money
+        if usd <= 0:
+            raise _not_positive(text)
+        return Budget("usd", usd, currency=named)
     found = re.fullmatch(rf"{_NUMBER}\s*([kKMGTPEZ]?)\s*flops?", words, re.IGNORECASE)
     if found:
         return Budget("flops", _scaled(found[1], found[2], text))
@@ -116,12 +122,15 @@ def _no_budget(text: str, words: str) -> DanluError:
             f"the budget '{text}' is a rate, not an amount.",
             "Give FLOPs in all, such as 1e24flops, or chips for a time.",
         )
-    if re.fullmatch(rf"{_NUMBER}\s*[kKMBGT]?", words):
+    if re.fullmatch(rf"{_NUMBER}\s*(?:[kKMBGT]|{'|'.join(SCALES)})?", words):
         return DanluError(
             f"the budget '{text}' has no unit.", f"Write {words}usd, '{words} H100-hours' or {words}flops."
         )
-    if re.search(r"eur|€|rmb|cny|yuan|元|¥|gbp|£", words, re.IGNORECASE):
-        return DanluError(f"the budget '{text}' is not in US dollars.", "Change it into USD, such as 4.6Musd.")
+    if re.search(r"eur|€|rmb|cny|yuan|元|¥|￥|gbp|£|jpy|yen", words, re.IGNORECASE):
+        return DanluError(
+            f"'{text}' is no budget.",
+            "Write money as 4.6Musd or, with --exchange 7.1CNY for your rate, 30万元 or 4.6M CNY.",
+        )
     if re.fullmatch(rf"{_NUMBER}\s*({'|'.join(_SECONDS)})s?", words, re.IGNORECASE):
         return DanluError(
             f"the budget '{text}' is a time without chips.", f"Write '64 H100 for {words}' or '3e6 H100-hours'."

@@ -9,6 +9,7 @@ from danlu.common.duration import format_count, format_seconds
 from danlu.planner.accelerator import GIB
 from danlu.planner.backward import Answer
 from danlu.planner.compare import Ban, Compared
+from danlu.planner.currency import Currency
 from danlu.planner.market import Availability
 from danlu.planner.plan import Plan
 from danlu.planner.ranges import Range
@@ -103,7 +104,7 @@ def _summary(found: Outcome) -> Text:
     plan = found.plan
     tokens = format_count(plan.run.tokens)
     wall, rent = plan.wall, plan.costs.rent
-    took, money = _range_text(wall), _money(rent)
+    took, money = _range_text(wall), _money(rent, plan.currency)
     money_en, money_zh = (f", for a rent of {money.en}", f"，租金 {money.zh}") if rent else ("", "")
     return Text(
         f"{tokens} tokens take {took.en}{money_en}; the loss to expect is "
@@ -152,10 +153,10 @@ def _figures(found: Outcome) -> Section:
             ),
         ),
         (Text("chip-hours", "卡时"), same(_range(plan.chip_hours)), same("")),
-        (Text("rent", "租金"), _money(costs.rent), Text("dated offers", "带日期报价")),
+        (Text("rent", "租金"), _money(costs.rent, plan.currency), Text("dated offers", "带日期报价")),
         (
             Text("owning", "自有"),
-            _money(costs.owning),
+            _money(costs.owning, plan.currency),
             Text("chips, servers, network, years of use, electricity", "芯片、服务器、网络、使用年限与电费"),
         ),
         (
@@ -188,15 +189,14 @@ def _figures(found: Outcome) -> Section:
     elif found.serving_why_not:
         rows.append((Text("serving", "推理服务"), _NOTHING, both(found.serving_why_not)))
     if found.served:
-        one_served = found.served
+        one_served, money = found.served, _money(found.served.rent, plan.currency)
         rows.append(
             (
                 Text("to serve", "推理总量"),
                 Text(f"{format_count(one_served.tokens)} tokens", f"{format_count(one_served.tokens)} 词元"),
                 Text(
-                    f"{format_count(one_served.chip_hours)} chip-hours at the most tokens a chip, rent"
-                    f" {_money(one_served.rent).en}",
-                    f"按单卡最高吞吐 {format_count(one_served.chip_hours)} 卡时，租金 {_money(one_served.rent).zh}",
+                    f"{format_count(one_served.chip_hours)} chip-hours at the most tokens a chip, rent {money.en}",
+                    f"按单卡最高吞吐 {format_count(one_served.chip_hours)} 卡时，租金 {money.zh}",
                 ),
             )
         )
@@ -252,7 +252,7 @@ def _answers(half: Answer | None, asked: Answer, double: Answer | None) -> Table
                 same(format_count(plan.run.tokens)),
                 same(f"{plan.chips:,}"),
                 figures.seconds(plan.run.wall_seconds),
-                _money(plan.costs.rent),
+                _money(plan.costs.rent, plan.currency),
                 same(f"{plan.split.loss:.3f} ({plan.split.low:.3f} – {plan.split.high:.3f})"),
             )
         )
@@ -408,7 +408,7 @@ def _compared_table(compared: Sequence[Compared]) -> Table:
                 _range_text(plan.wall),
                 same(f"{plan.step.mfu:.0%}"),
                 same(f"{plan.step.memory_bytes / GIB:.0f}"),
-                _money(plan.costs.rent),
+                _money(plan.costs.rent, plan.currency),
                 _scaled(plan.costs.energy_kwh, 1e3, "MWh"),
                 served,
             )
@@ -534,11 +534,11 @@ def _range_text(seconds: Range) -> Text:
     return Text(f"{ends[1].en} ({ends[0].en} – {ends[2].en})", f"{ends[1].zh}（{ends[0].zh} – {ends[2].zh}）")
 
 
-def _money(value: Range | None) -> Text:
+def _money(value: Range | None, currency: Currency) -> Text:
     if value is None:
         return Text("no price", "无价格")
-    ends = f"{format_count(value.low)} – {format_count(value.high)}"
-    return Text(f"{format_count(value.mid)} USD ({ends})", f"{format_count(value.mid)} 美元（{ends}）")
+    low, mid, high = (currency.number(usd) for usd in (value.low, value.mid, value.high))
+    return Text(f"{mid} {currency.code} ({low} – {high})", f"{mid} {currency.chinese}（{low} – {high}）")
 
 
 def _scaled(value: Range | None, scale: float, unit: str) -> Text:

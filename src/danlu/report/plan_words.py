@@ -52,12 +52,21 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
         "{0} 的一个互联域推理不了该模型：推理按每参数每词元 2 FLOPs、训练速率计",
     ),
     (r"no instance of (.+?) serves the model", "{0} 的一个互联域推理不了该模型"),
+    (
+        r"models of the type '([^']*)' are not known here: (.+?) is read as a usual decoder with a gated feed-forward"
+        r" network; check its number of parameters",
+        "不认识 {0} 类模型：{1} 按常见的门控前馈解码器读取，请核对其参数量",
+    ),
     (r"(\S[^;]*?) has no (\S+): planned in (\S+?)(?=;|$)", "{0} 无 {1}：按 {2} 计"),
     (r"nothing is known here of (.+?): planned as a plain modern stack", "对 {0} 一无所知：按普通现代软件栈计"),
     (r"(\S[^;]*?) was released in (\d+), after ([\d-]+)", "{0} 于 {1} 年发布，晚于 {2}"),
     (
         r"(\S+) distinct tokens, (\S+) times over: worth (\S+) fresh ones",
         "{0} 不重复词元，读 {1} 遍：相当于 {2} 新词元",
+    ),
+    (
+        r"money at (\S+ \w+) a US dollar, the rate that was given; the catalogue's prices are in US dollars",
+        "金额按所给汇率 1 美元 = {0} 换算；目录价格以美元计",
     ),
     (r"\b(rent|price): (?=no offer)", "{0}："),
     # missing

@@ -37,7 +37,7 @@ _SOURCES = (
     ("epoch (CMBI report)", "Epoch（招银国际报告）"),
     ("one community table", "一份社区表格"),
     ("network cards of a typical node, a chip", "典型节点的网卡，按每卡计"),
-    ("given with --usd-per-hour", "由 --usd-per-hour 给定"),
+    ("the rent that was given", "所给的租金"),
     (
         "Ember and Energy Institute through Our World in Data (table in codecarbon 3.3.2)",
         "Ember 与 Energy Institute，经 Our World in Data（codecarbon 3.3.2 所载）",

@@ -69,6 +69,14 @@ def test_a_users_figures_lie_over_the_catalogue(tmp_path: Path) -> None:
     assert mine.peaks == find_chip("h100").peaks
 
 
+def test_a_price_in_another_currency_keeps_its_rate(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    offer = "kind = 'rent', amount = 18, currency = 'CNY', exchange = 7.2, date = '2026-01', source = 'a quote'"
+    path.write_text(f"[[chip]]\nname = 'H20'\nprices = [{{ {offer} }}]\n", encoding="utf-8")
+    (mine,) = [price for price in find_chip("h20", load_user_chips(path)).prices if price.usd == 2.5]
+    assert mine.source == "a quote (18 CNY at 7.2 a US dollar)"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -87,6 +95,11 @@ def test_a_users_figures_lie_over_the_catalogue(tmp_path: Path) -> None:
             '[[chip]]\nname = "H100"\nprices = [{ kind = "rent", usd = 2.5, date = 2026-01-01 }]\n',
             "which is not text in quotes",
         ),
+        (
+            "[[chip]]\nname = 'H100'\nprices = [{ kind = 'rent', amount = 18, currency = 'CNY', date = '2026' }]\n",
+            "exchange = 7.1",
+        ),
+        ("[[chip]]\nname = 'H100'\nprices = [{ kind = 'rent', date = '2026' }]\n", "neither usd nor amount"),
     ],
 )
 def test_a_users_mistake_is_named(text: str, words: str, tmp_path: Path) -> None:

@@ -58,11 +58,16 @@ class GivenFigure:
 
 @dataclass(frozen=True)
 class GivenPrice:
-    """A price in an entry."""
+    """A price in an entry: in US dollars, or in another currency with the rate of that day."""
 
     kind: PriceKind
-    usd: float
     date: str
+    usd: float | None = None
+    amount: float | None = None
+    currency: str = ""
+    """What the amount is in: CNY."""
+    exchange: float | None = None
+    """How many of it one US dollar cost."""
     provider: str = ""
     source: str = ""
     product: str = ""
@@ -316,10 +321,25 @@ def _source(words: str, sources: Mapping[str, str]) -> str:
 
 def _given_price(price: GivenPrice, entry: Entry, sources: Mapping[str, str], where: str, file: str) -> Price:
     _check_date(price.date, where)
-    if not 0 < price.usd < float("inf"):
-        raise DanluError(f"{where}: a price is {price.usd:g} USD.", "Give a number above zero.")
     source = _source(price.source or entry.source, sources) or file
-    return Price(price.kind, price.usd, price.date, price.product or entry.name, price.provider, source, price.offer)
+    usd = price.usd
+    if (usd is None) == (price.amount is None):
+        raise DanluError(
+            f"{where}: a price gives {'neither usd nor' if usd is None else 'both usd and'} amount.",
+            "Write usd = 2.5, or amount = 18, currency = 'CNY', exchange = 7.1 (CNY for one US dollar on that day).",
+        )
+    if usd is None:
+        if not price.currency or not price.exchange or not 0 < price.exchange < float("inf"):
+            raise DanluError(
+                f"{where}: a price of {price.amount:g} {price.currency or 'in no currency'} has no rate.",
+                "Add currency = 'CNY' and exchange = 7.1, the CNY that one US dollar cost on that day.",
+            )
+        assert price.amount is not None
+        usd = price.amount / price.exchange
+        source = f"{source} ({price.amount:g} {price.currency} at {price.exchange:g} a US dollar)"
+    if not 0 < usd < float("inf"):
+        raise DanluError(f"{where}: a price is {usd:g} USD.", "Give a number above zero.")
+    return Price(price.kind, usd, price.date, price.product or entry.name, price.provider, source, price.offer)
 
 
 def _check_date(text: str, where: str) -> None:
