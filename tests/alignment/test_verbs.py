@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from danlu.cli.main import main
-from danlu.feedback.exchange import export_demonstrations, export_rankings
+from danlu.feedback.outgoing import export_demonstrations, export_rankings
 
 COMMON = ["--batch-size", "8", "--epochs", "1", "--lr", "1e-3", "--device", "cpu", "--precision", "fp32"]
 

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from danlu.common.errors import DanluError
-from danlu.feedback.exchange import export_demonstrations, export_rankings, read_feedback
+from danlu.feedback.exchange import read_feedback
 from danlu.feedback.files import rows
+from danlu.feedback.outgoing import export_demonstrations, export_rankings
 from danlu.feedback.records import Demonstration, Message, Ranking, prompt_of
 
 MakeRanking = Callable[..., Ranking]
@@ -193,7 +194,7 @@ def rankings(draw: st.DrawFn) -> Ranking:
 
 
 @given(st.lists(rankings(), min_size=1, max_size=4))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_what_is_exported_is_read_again(tmp_path: Path, given_rankings: list[Ranking]) -> None:
     path = tmp_path / "f.jsonl"
     export_rankings(given_rankings, path)

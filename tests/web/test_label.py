@@ -219,7 +219,10 @@ def test_an_administrator_brings_in_tasks_and_takes_out_records(site: Served) ->
         assert admin.get("/api/label/progress").json()["all"]["by_annotator"] == {"lin": 1, "wang": 1}
 
 
-def test_a_model_answers_prompts_to_be_ranked(served: Served, browser: httpx.Client) -> None:
+def test_a_model_answers_prompts_to_be_ranked(
+    served: Served, browser: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served.engine("tiny"), "_draw", lambda rows, logits: [65 + row.index for row in rows])
     body = {
         "model": "tiny",
         "prompts": ["hot?", "cold?"],

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from danlu.common.errors import DanluError
-from danlu.common.files import write_atomic, writing
+from danlu.common.files import write_atomic
 
 READABLE = "jsonl, json and parquet (the first two also with .gz)"
 _DAMAGED = "Correct it, or fetch the file again."
@@ -99,12 +99,15 @@ def _parquet(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 for row in batch.to_pylist():
                     number += 1
                     # A column that some rows lack holds nothing there: as in JSON, where the key is missing.
-                    yield f"{path}, row {number}", {key: value for key, value in row.items() if value is not None}
+                    known = {key: value for key, value in row.items() if value is not None}
+                    if isinstance(known.get(_FREE), str):
+                        known[_FREE] = json.loads(known[_FREE])
+                    yield f"{path}, row {number}", known
     except pyarrow.ArrowException as error:
         raise DanluError(f"{path} is damaged: {error}.", _DAMAGED) from error
 
 
-def _pyarrow(path: Path) -> tuple[Any, Any]:
+def _pyarrow(path: Path | str) -> tuple[Any, Any]:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -122,17 +125,51 @@ def write_rows(path: Path, table: Sequence[Mapping[str, Any]]) -> None:
     Raises:
         DanluError: the name promises another kind of file, or the place cannot be written.
     """
-    match path.suffix.lower():
+    write_atomic(path, encode_rows(str(path), table))
+
+
+def encode_rows(name: str, table: Sequence[Mapping[str, Any]]) -> bytes:
+    """Rows as the bytes of a file of that name, JSON lines or parquet.
+
+    Raises:
+        DanluError: the name promises another kind of file, or parquet cannot hold them.
+    """
+    match Path(name).suffix.lower():
         case ".jsonl":
-            write_atomic(path, "".join(_line(row) for row in table))
+            return "".join(_line(row) for row in table).encode()
         case ".parquet":
-            pyarrow, parquet = _pyarrow(path)
-            sink = io.BytesIO()
-            parquet.write_table(pyarrow.Table.from_pylist(list(table)), sink)
-            with writing(path):
-                write_atomic(path, sink.getvalue())
+            return _encode_parquet(name, table)
         case _:
-            raise DanluError(f"cannot write {path}.", "Give a name that ends in .jsonl or .parquet.")
+            raise DanluError(f"cannot write {name}.", "Give a name that ends in .jsonl or .parquet.")
+
+
+def packages_for(name: str) -> dict[str, str]:
+    """The versions of what made the bytes of a file of that name, beside danlu."""
+    return {"pyarrow": _pyarrow(name)[0].__version__} if name.lower().endswith(".parquet") else {}
+
+
+def _encode_parquet(name: str, table: Sequence[Mapping[str, Any]]) -> bytes:
+    pyarrow, parquet = _pyarrow(name)
+    # All columns, for pyarrow takes those of the first row alone.
+    columns = {
+        key: [_cell(key, row.get(key)) for row in table] for key in dict.fromkeys(key for row in table for key in row)
+    }
+    sink = io.BytesIO()
+    try:
+        parquet.write_table(pyarrow.table(columns), sink)
+    except (pyarrow.ArrowException, UnicodeEncodeError) as error:
+        raise DanluError(
+            f"parquet cannot hold {name}: {error}.", "Write it as .jsonl, which holds everything."
+        ) from error
+    return sink.getvalue()
+
+
+_FREE = "labels"
+"""The one field that may hold any JSON, other things in each row: a column of text in parquet."""
+
+
+def _cell(key: str, value: Any) -> Any:
+    return json.dumps(value, sort_keys=True) if key == _FREE and value is not None else value
 
 
 def _line(row: Mapping[str, Any]) -> str:

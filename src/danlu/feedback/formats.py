@@ -7,7 +7,7 @@ nothing usable is dropped with a reason; a file in a format that cannot be used 
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from danlu.common.errors import DanluError
 from danlu.feedback.records import (
@@ -26,6 +26,14 @@ HUMAN, ASSISTANT = "\n\nHuman:", "\n\nAssistant:"
 """What stands before the turns of an hh-rlhf transcript."""
 _ROLES = {"human": "user", "prompter": "user", "user": "user", "assistant": "assistant", "gpt": "assistant",
           "model": "assistant", "system": "system"}  # fmt: skip
+
+Style = Literal["conversation", "text"]
+"""Whether TRL's prompts and completions are lists of messages or plain strings."""
+RankingFormat = Literal["rankings", "preference", "preference-implicit", "hh-rlhf"]
+DemonstrationFormat = Literal["demonstrations", "prompt-completion", "messages"]
+ExportFormat: TypeAlias = RankingFormat | DemonstrationFormat | Literal["unpaired"]
+"""What is written: `rankings` and `demonstrations` are our own and hold everything, `unpaired` are thumbs."""
+FileKind = Literal["jsonl", "parquet"]
 
 
 class Dropped(Exception):

@@ -1,11 +1,9 @@
 """The annotation page's endpoints. A labeler never learns who wrote what, nor which tasks are tests or repeats."""
 
 import json
-import tempfile
 import time as clock
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, get_args
 
 import sqlalchemy as sa
 from starlette.responses import Response
@@ -13,14 +11,9 @@ from starlette.routing import BaseRoute
 
 from danlu.common.errors import DanluError
 from danlu.common.strict import from_mapping, to_mapping
-from danlu.feedback.exchange import (
-    DemonstrationFormat,
-    RankingFormat,
-    Style,
-    export_demonstrations,
-    export_rankings,
-)
+from danlu.feedback.formats import FileKind, Style
 from danlu.feedback.log import log
+from danlu.feedback.outgoing import export_all, export_format, export_store
 from danlu.feedback.records import Prompt, Ranking, dense_ranks, fingerprint, prompt_text
 from danlu.feedback.state import leases, tasks
 from danlu.feedback.tasks import Lease, Task, TaskKind
@@ -31,12 +24,12 @@ from danlu.web.endpoints import Call, endpoint
 from danlu.web.guard import Refused
 from danlu.web.label_figures import conflicts, figures
 from danlu.web.label_models import MOST_PROMPTS, begin, beginning_of, overlapping, sample
-from danlu.web.thumbs import unpaired
 
 _BOTH: tuple[Role, ...] = ("admin", "labeler")
 _MOST_TASKS = 10_000
 FLAGS = ("not_an_answer", "harmful", "personal_data", "broken_prompt", "wrong_language", "cannot_judge")
 """What can be found wrong with a prompt or a completion."""
+_MEDIA = {"jsonl": "application/x-ndjson", "parquet": "application/vnd.apache.parquet"}
 
 drafts = sa.Table(
     "web_drafts",
@@ -272,42 +265,30 @@ def _adjudicate(call: Call) -> dict[str, Any]:
 
 
 def _export(call: Call) -> Response:
-    """?format=rankings|preference|...|messages|...|unpaired&style=conversation|text&flagged=1: JSON lines."""
-    form = call.query.get("format", "rankings")
-    if form == "unpaired":
-        return _jsonl(
-            "unpaired.jsonl", "".join(json.dumps(row) + "\n" for row in unpaired(call.services.desk)).encode()
-        )
-    style: Style = "text" if call.query.get("style") == "text" else "conversation"
-    flagged = call.query.get("flagged") == "1"
-    desk = call.services.desk
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{form if form.isascii() and form.replace('-', '').isalpha() else 'export'}.jsonl"
-        match _format(form):
-            case ("ranking", ranking_form):
-                export_rankings(desk.rankings(flagged=flagged), path, ranking_form, style=style, flagged=flagged)
-            case ("demonstration", other):
-                export_demonstrations(desk.demonstrations(flagged=flagged), path, other, style=style, flagged=flagged)
-        return _jsonl(path.name, path.read_bytes())
+    """?format=rankings|preference|...|all&file=jsonl|parquet&style=conversation|text&flagged=1&part=data|manifest."""
+    query, store = call.query, call.services.desk
+    form, kind = query.get("format", "rankings"), _one_of(call, "file", FileKind)
+    style, flagged = _one_of(call, "style", Style), query.get("flagged") == "1"
+    if form == "all":
+        name, data, media = "feedback.zip", export_all(store, kind, style=style, flagged=flagged), "application/zip"
+    else:
+        form = export_format(form)
+        made = export_store(store, f"{form}.{kind}", form, style=style, flagged=flagged)
+        if _one_of(call, "part", Literal["data", "manifest"]) == "manifest":
+            name, data, media = made.manifest_name, made.manifest, "application/json"
+        else:
+            name, data, media = made.name, made.data, _MEDIA[kind]
+    call.services.accounts.note("feedback exported", name, actor=call.account.name, address=call.address)
+    return Response(data, media_type=media, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
-def _jsonl(name: str, data: bytes) -> Response:
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(data, media_type="application/x-ndjson", headers=headers)
-
-
-_Form: TypeAlias = tuple[Literal["ranking"], RankingFormat] | tuple[Literal["demonstration"], DemonstrationFormat]
-
-
-def _format(name: str) -> _Form:
-    for ranking_form in get_args(RankingFormat):
-        if name == ranking_form:
-            return "ranking", ranking_form
-    for form in get_args(DemonstrationFormat):
-        if name == form:
-            return "demonstration", form
-    known = ", ".join((*get_args(RankingFormat), *get_args(DemonstrationFormat)))
-    raise DanluError(f"there is no format {name!r}.", f"It is one of {known}.")
+def _one_of(call: Call, name: str, kind: Any) -> Any:
+    """A word of the query, by default the first of its kind."""
+    known: tuple[str, ...] = get_args(kind)
+    word = call.query.get(name, known[0])
+    if word not in known:
+        raise DanluError(f"{name} is {word[:20]!r}.", f"It is one of {', '.join(known)}.")
+    return word
 
 
 def _known_id(call: Call, id: str) -> str:

@@ -1,7 +1,10 @@
 """The annotation page: the keyboard alone, two people at once, nothing lost."""
 
+import hashlib
+import io
 import json
 import uuid
+import zipfile
 from typing import Any
 
 import pytest
@@ -300,3 +303,115 @@ def test_tasks_from_a_file_and_a_damaged_line(visit: Visit, served: Served) -> N
     page.set_input_files("#import-file", {"name": "t.jsonl", "mimeType": "text/plain", "buffer": lines[0].encode()})
     page.get_by_role("button", name="Upload").click()
     shown(page, "from a file")
+
+
+def middle(page: Any, selector: str) -> tuple[float, float]:
+    box = page.locator(selector).bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def drag(page: Any, source: str, target: str) -> None:
+    page.mouse.move(*middle(page, source))
+    page.mouse.down()
+    page.mouse.move(*middle(page, target), steps=4)
+    page.mouse.up()
+
+
+def order(page: Any) -> list[list[str]]:
+    groups = page.locator(".strip .group").all()
+    return [group.locator(".chip").all_inner_texts() for group in groups]
+
+
+def chip(answer: int) -> str:
+    return f".strip .chip[data-answer='{answer - 1}']"
+
+
+def test_answers_are_dragged_into_an_order(visit: Visit, served: Served) -> None:
+    add(served, Task("rank", prompt("drag these"), ("aaa", "bbb", "ccc", "ddd")))
+    page = visit("/label", viewport={"width": 1280, "height": 800})
+    shown(page, "drag these")
+    drag(page, chip(3), ".gap")
+    assert order(page) == [["3"]]
+    drag(page, "#answer-0 .grip", ".gap[data-between='1']")  # an answer itself, behind the first
+    assert order(page) == [["3"], ["1"]]
+    drag(page, chip(4), ".group[data-into='1']")
+    assert order(page) == [["3"], ["1", "4"]]
+    assert page.locator("#answer-3 .place").inner_text() == "place 2, tied"
+    drag(page, chip(4), ".gap[data-between='0']")
+    drag(page, chip(2), ".group[data-into='1']")
+    assert order(page) == [["4"], ["3", "2"], ["1"]]
+    page.mouse.move(*middle(page, chip(1)))
+    page.mouse.down()
+    page.mouse.move(*middle(page, ".group[data-into='0']"))
+    for key in ("1", "Escape"):  # keys change nothing under the hand, and this one lets go
+        page.keyboard.press(key)
+    page.mouse.up()
+    drag(page, chip(3), "h1")  # nowhere
+    assert order(page) == [["4"], ["3", "2"], ["1"]]
+    drag(page, chip(1), ".left")
+    assert order(page) == [["4"], ["3", "2"]]
+    assert page.get_by_role("button", name="Submit").is_disabled()
+    page.keyboard.press("Shift+1")  # and with keys as ever
+    assert order(page) == [["4"], ["3", "2", "1"]]
+    assert page.locator(".ghost").count() == 0
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=There is nothing to do now")
+    kept(page)
+    (found,) = rankings(served, "drag these")
+    assert [found.ranks[i] for i in found.shown] == [1, 1, 1, 0]
+
+
+def test_a_finger_drags_too(visit: Visit, served: Served) -> None:
+    add(served, Task("rank", prompt("touch these"), ("aaa", "bbb")))
+    page = visit("/label", viewport={"width": 390, "height": 780}, has_touch=True)
+    shown(page, "touch these")
+    finger = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *point: float) -> None:
+        points = [{"x": point[0], "y": point[1]}] if point else []
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    for answer, place in ((2, 0), (1, 1)):
+        touch("touchStart", *middle(page, chip(answer)))
+        touch("touchMove", *middle(page, f".gap[data-between='{place}']"))
+        touch("touchEnd")
+    until(page, "document.querySelectorAll('.strip .group').length == 2")
+    assert order(page) == [["2"], ["1"]]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.get_by_role("button", name="Submit").click()
+    page.wait_for_selector("text=There is nothing to do now")
+    kept(page)
+    (found,) = rankings(served, "touch these")
+    assert [found.ranks[i] for i in found.shown] == [1, 0]
+
+
+def test_every_format_is_one_click_away(visit: Visit, served: Served) -> None:
+    served.services.desk.add_records([Ranking(prompt("exported"), ("good", "bad"), (0, 1))])
+    page = visit("/label")
+    page.click(".admin > summary")
+
+    def click(name: str) -> tuple[str, bytes]:
+        with page.expect_download() as coming:
+            page.get_by_role("button", name=name, exact=True).click()
+        return coming.value.suggested_filename, coming.value.path().read_bytes()
+
+    name, data = click("Download: Preferences (TRL)")
+    assert name == "preference.jsonl"
+    row = {
+        "prompt": [{"role": "user", "content": "exported"}],
+        "chosen": [{"role": "assistant", "content": "good"}],
+        "rejected": [{"role": "assistant", "content": "bad"}],
+    }
+    assert row in [json.loads(line) for line in data.splitlines()]
+    page.get_by_label("File", exact=True).select_option("parquet")
+    name, manifest = click("Manifest: Preferences (TRL)")
+    assert name == "preference.parquet.manifest.json"
+    _, parquet = click("Download: Preferences (TRL)")
+    assert json.loads(manifest)["sha256"] == hashlib.sha256(parquet).hexdigest()
+    name, archive = click("All formats with their manifests (.zip)")
+    assert name == "feedback.zip"
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        assert {"preference.parquet", "preference.parquet.manifest.json"} <= set(opened.namelist())
+        assert opened.read("preference.parquet") == parquet
+    page.get_by_role("button", name="Download: Thumbs (TRL, unpaired)").click()
+    page.wait_for_selector("#notices >> text=there is nothing to export as unpaired. Collect some feedback first.")

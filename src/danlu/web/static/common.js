@@ -103,6 +103,13 @@ export async function request(method, path, body, options = {}) {
   return answer;
 }
 
+/** Have the browser keep what stands at a path as a file of that name. */
+export async function download(path, name) {
+  const link = element("a", { href: URL.createObjectURL(await (await request("GET", path)).blob()), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}
+
 export const newId = () => crypto.randomUUID?.() ?? Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /** Whether a key belongs to an input method that is composing: Enter then chooses a word and sends nothing. */

@@ -106,7 +106,7 @@ function show(task) {
   submitButton.disabled = !made.isReady;
   skipButton.disabled = false;
   place.replaceChildren(made.node);
-  if (made.strengthNode) extra.append(made.strengthNode);
+  if (made.extra) extra.append(made.extra);
   window.scrollTo(0, 0);
   made.focus();
   ahead = fetchTask([task.lease]).catch(() => undefined);

@@ -1,6 +1,6 @@
 // For administrators: bring in tasks, invite people, watch agreement and leanings, settle conflicts, export.
 
-import { button, call, complain, element, formatNumber, notify, say } from "../common.js";
+import { button, call, complain, download, element, formatNumber, notify, say } from "../common.js";
 import { plain } from "../text.js";
 import { name } from "./task.js";
 import { Order } from "./order.js";
@@ -133,7 +133,30 @@ function settling(conflicts, draw) {
   return part("admin.conflicts", element("p", { textContent: say("admin.conflicts.left", { number: conflicts.length }) }), element("div", { className: "plain" }, plain(conflict.prompt.at(-1).content)), element("div", { className: "cards side" }, cards), button(say("admin.settle"), () => settle().catch(complain), { className: "main" }));
 }
 
+const FORMS = ["rankings", "preference", "preference-implicit", "hh-rlhf", "demonstrations", "messages", "prompt-completion", "unpaired"];
+
+/** Every format by one click, and what is in each: its manifest. `danlu label export` writes the same bytes. */
 function exports() {
-  const forms = ["rankings", "preference", "hh-rlhf", "demonstrations", "messages", "prompt-completion", "unpaired"];
-  return part("admin.export", element("ul", {}, forms.map((form) => element("li", {}, element("a", { href: `/api/label/export?format=${form}`, download: `${form}.jsonl`, textContent: say(`export.${form}`) })))));
+  const choice = (id, values) => element("select", { id }, values.map(([value, textContent]) => element("option", { value, textContent })));
+  const file = choice("export-file", ["jsonl", "parquet"].map((kind) => [kind, say(`export.file.${kind}`)]));
+  const style = choice("export-style", ["conversation", "text"].map((kind) => [kind, say(`export.style.${kind}`)]));
+  const field = (input, key) => element("div", {}, element("label", { htmlFor: input.id, textContent: say(key) }), input);
+  const flagged = element("input", { type: "checkbox", id: "export-flagged" });
+  const get = (format, name, part = "data") => {
+    const query = new URLSearchParams({ format, part, file: file.value, style: style.value, flagged: flagged.checked ? "1" : "0" });
+    download(`/api/label/export?${query}`, name(file.value)).catch(complain);
+  };
+  const rows = FORMS.map((form) => {
+    const what = say(`export.${form}`);
+    const data = button(say("export.get"), () => get(form, (kind) => `${form}.${kind}`), { ariaLabel: `${say("export.get")}: ${what}` });
+    const manifest = button(say("export.manifest"), () => get(form, (kind) => `${form}.${kind}.manifest.json`, "manifest"), { className: "quiet", ariaLabel: `${say("export.manifest")}: ${what}` });
+    return element("tr", {}, element("th", { scope: "row", textContent: what }), element("td", {}, data), element("td", {}, manifest));
+  });
+  return part(
+    "admin.export",
+    element("div", { className: "row" }, field(file, "export.file"), field(style, "export.style"), element("label", {}, flagged, " ", say("export.flagged"))),
+    element("table", { className: "exports" }, element("tbody", {}, rows)),
+    element("p", {}, button(say("export.all"), () => get("all", () => "feedback.zip"), { className: "main" })),
+    element("small", { className: "dim", textContent: say("export.help") }),
+  );
 }

@@ -18,8 +18,22 @@ export class Order {
     else this.groups.push([answer]);
   }
 
+  /** Move an answer into a group, tied with what is there. */
+  into(answer, place) {
+    this.groups = this.groups.map((group, number) => [...group.filter((each) => each !== answer), ...(number === place ? [answer] : [])]).filter((group) => group.length);
+  }
+
+  /** Move an answer to a place of its own, in front of the group of that number as the groups are now. */
+  between(answer, place) {
+    this.groups = [...this.without(answer, this.groups.slice(0, place)), [answer], ...this.without(answer, this.groups.slice(place))];
+  }
+
   remove(answer) {
-    this.groups = this.groups.map((group) => group.filter((each) => each !== answer)).filter((group) => group.length);
+    this.groups = this.without(answer, this.groups);
+  }
+
+  without(answer, groups) {
+    return groups.map((group) => group.filter((each) => each !== answer)).filter((group) => group.length);
   }
 
   /** Take back the last placement. */

@@ -3,6 +3,7 @@
 import { button, complain, element, forget, formatNumber, keep, kept, say } from "../common.js";
 import { markdown, plain } from "../text.js";
 import { difference } from "./difference.js";
+import { Strip } from "./dragging.js";
 import { Order } from "./order.js";
 import { InStep } from "./scrolling.js";
 
@@ -79,6 +80,8 @@ export class TaskView {
 
   answers() {
     const isPair = this.task.kind === "pair";
+    const strip = isPair ? null : new Strip(this.order, () => this.drawAndTell());
+    this.strip = strip;
     this.cards = this.task.completions.map((text, number) => {
       const content = element("div", { className: "text", dir: "auto" });
       const place = element("span", { className: "place" });
@@ -87,7 +90,9 @@ export class TaskView {
       const act = isPair
         ? [button(say("label.better"), () => this.prefer(number), { className: "pick" })]
         : [button(say("label.next"), () => this.place(number, false), { className: "pick" }), button(say("label.tie"), () => this.place(number, true)), button(say("label.remove"), () => this.take(number), { className: "quiet" })];
-      const head = element("header", {}, element("h3", { textContent: name(number, isPair) }), place, element("small", { className: "dim", textContent: say("label.length", { characters: formatNumber([...text].length, 6) }) }));
+      const grip = strip && element("span", { className: "grip", ariaHidden: "true", textContent: "⠿", title: say("label.drag.help") });
+      if (grip) strip.grip(grip, number);
+      const head = element("header", {}, grip, element("h3", { textContent: name(number, isPair) }), place, element("small", { className: "dim", textContent: say("label.length", { characters: formatNumber([...text].length, 6) }) }));
       const card = element("article", { className: "card", id: `answer-${number}`, ariaLabel: say("label.answer", { answer: name(number, isPair) }) }, head, content, element("footer", {}, ...act, rating, element("details", {}, element("summary", { textContent: say("label.flags") }), flags.node)));
       return { card, content, place, flags, rating, text };
     });
@@ -102,7 +107,8 @@ export class TaskView {
       this.draw();
     }, { className: "quiet", ariaPressed: "false" });
     this.strength = null;
-    this.strengthNode = isPair ? this.strengths() : null; // stands with what ends the task, always in sight
+    this.strengthNode = isPair ? this.strengths() : null;
+    this.extra = strip ? strip.node : this.strengthNode; // stands with what ends the task, always in sight
     this.inStep = new InStep(this.cards.map((each) => each.content), grid);
     this.stepButton = button(say("label.step"), () => this.step(), { className: "quiet", ariaPressed: String(this.inStep.isOn), title: say("label.step.help") });
     const verdicts = isPair ? [button(say("label.pair.tie"), () => this.tie("")), button(say("label.pair.bad"), () => this.tie("both bad"))] : [];
@@ -169,6 +175,7 @@ export class TaskView {
       return;
     }
     const ranks = this.order.ranks();
+    this.strip?.draw();
     const first = this.order.groups[0]?.[0] ?? 0;
     if (this.strengthNode) this.strengthNode.hidden = this.order.groups.length !== 2;
     this.strengthButtons?.forEach((each, place) => {
