@@ -84,7 +84,7 @@ def test_an_empty_corpus_is_told(tmp_path: Path) -> None:
     path.write_text(" \n")
     with pytest.raises(DanluError, match="corpus is empty"):
         _build(tmp_path, data=(str(path),))
-    path.write_bytes("静夜思".encode("gb18030"))
+    path.write_bytes("爐火正紅".encode("big5"))
     with pytest.raises(DanluError, match="iconv"):
         _build(tmp_path, data=(str(path),))
     path.write_text("one line alone")

@@ -17,6 +17,7 @@ from danlu.planner.ledger import Entry, trace
 from danlu.planner.plan import Plan
 from danlu.planner.ranges import Range
 from danlu.planner.request import Outcome
+from danlu.planner.served import Served
 from danlu.planner.serving import Serving
 
 _BAR = 24
@@ -97,13 +98,20 @@ def _show_answer(found: Outcome) -> None:
     rich.print(table)
     for words in found.scaled_why_not:
         _say(f"note      {words}")
-    training, serving = answer.plan.costs.rent, found.served.rent if found.served else None
-    if training and serving and answer.wish.loss is None:
-        show_usd = answer.plan.currency.show
-        _say(f"of which  {show_usd(training.mid)} of rent train the model and {show_usd(serving.mid)} serve it")
+    if found.served and answer.wish.loss is None:
+        _say(_shared_out(answer.plan, found.served))
     if answer.wish.loss is not None and answer.wish.budget:
         verdict = "covers it" if answer.enough else "does not cover it"
         _say(f"a loss of {answer.wish.loss:g} takes {_amount(answer)}: the budget {answer.wish.budget} {verdict}")
+
+
+def _shared_out(plan: Plan, served: Served) -> str:
+    """What of a budget trains the model, and what serves it."""
+    words = f"of which  {format_count(plan.chip_hours.mid)} chip-hours train the model and"
+    words += f" {format_count(served.chip_hours)} serve it"
+    if plan.costs.rent and served.rent:
+        words += f" (rent {plan.currency.show(plan.costs.rent.mid)} and {plan.currency.show(served.rent.mid)})"
+    return f"{words}; the table's time and rent are the training's"
 
 
 def _answer_cells(one: Answer) -> tuple[str, ...]:
@@ -232,6 +240,11 @@ def _show_compared(title: str, compared: Sequence[Compared]) -> None:
     for each in compared:
         if each.why_not:
             _say(f"  {each.chip.name}: {each.why_not}")
+    if any(each.plan and each.plan.costs.rent is None for each in compared):
+        _say(
+            "  no price: the catalogue has no offer; give yours in a TOML file (--chips FILE): [[chip]] name = '...',"
+            " prices = [{ kind = 'rent', usd = 2.5, date = '2026-01', source = 'quote' }]"
+        )
 
 
 def _show_ban(found: Ban) -> None:

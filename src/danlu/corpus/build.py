@@ -13,6 +13,7 @@ from danlu.common.strict import to_mapping
 from danlu.corpus.cleaning import Holdout, Sieve
 from danlu.corpus.config import CorpusConfig
 from danlu.corpus.document import Document
+from danlu.corpus.encodings import NAMES, Encoding
 from danlu.corpus.records import Block, Entry, Reason
 from danlu.corpus.sources import Source, read_blocks, resolve
 from danlu.corpus.store import HELDOUT, SUMMARY, Bound, CorpusSummary, ShardWriter, SourceSummary, open_lines
@@ -63,14 +64,23 @@ def read_data(config: CorpusConfig, report: Progress) -> Iterator[Document]:
 def _shown(source: Source, config: CorpusConfig, report: Progress) -> Iterator[Block]:
     """The blocks of a source, while the user sees how far it is."""
     if source.left_alone:
-        report(f"{source.item}: {source.left_alone:,} files of other kinds are left alone")
+        one = source.left_alone == 1
+        what = "1 file of another kind is" if one else f"{source.left_alone:,} files of other kinds are"
+        report(f"{source.item}: {what} left alone")
     expected = config.toy.megabytes * 1e6 if source.item == "toy" else source.expected_bytes
-    read = 0
-    with closing(read_blocks(source, config)) as blocks:
+    read, recoded = 0, dict[str, list[Path]]()
+
+    def note(path: Path, encoding: Encoding) -> None:
+        recoded.setdefault(NAMES[encoding], []).append(path)
+
+    with closing(read_blocks(source, config, note)) as blocks:
         for block in blocks:
             yield block
             read += sum(entry.num_bytes for entry in block if isinstance(entry, Entry))
             report.show(read, expected, source.name, f"{read / 1e6:,.1f} MB")
+    for name, paths in recoded.items():
+        files = f"{paths[0]} is" if len(paths) == 1 else f"{len(paths):,} files ({paths[0]} the first) are"
+        report(f"{source.item}: {files} in {name}, and read as that")
 
 
 def describe(summary: CorpusSummary) -> list[str]:
@@ -159,8 +169,9 @@ class _Builder:
         dropped = sum(self._sieve.dropped.values(), Counter())
         if dropped["encoding"]:
             raise DanluError(
-                f"{items} holds no text in UTF-8 ({dropped['encoding']:,} documents in another encoding).",
-                "Convert it first, for example with: iconv -f GB18030 -t UTF-8 FILE > NEW",
+                f"{items} holds no text in UTF-8, UTF-16 or GB 18030 ({dropped['encoding']:,} documents in another"
+                " encoding).",
+                "Convert it first, for example with: iconv -f BIG5 -t UTF-8 FILE > NEW",
             )
         raise DanluError(
             f"the corpus is empty: {items} holds no text ({dropped.total():,} records dropped).", "Give other data."

@@ -2,11 +2,12 @@
 
 import functools
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeAlias
 
 from danlu.common.errors import DanluError
+from danlu.corpus.encodings import Encoding, as_utf8
 from danlu.corpus.records import Fault
 from danlu.corpus.streams import open_bytes, reading
 
@@ -32,32 +33,52 @@ def format_of(path: Path) -> Format | None:
 
 
 def read_file(
-    path: Path, form: Format, source: str, text_field: str, piece_bytes: int
+    path: Path,
+    form: Format,
+    source: str,
+    text_field: str,
+    piece_bytes: int,
+    note: Callable[[Path, Encoding], None] = lambda path, encoding: None,
 ) -> Iterator[tuple[str, str] | Fault]:
     """Each text of a file with its place (file and line), or the fault that stands there instead.
+
+    Args:
+        note: is told of each file of text that is not in UTF-8, and what it is in.
 
     Raises:
         DanluError: the file is missing, unreadable or damaged; its records lack the text field.
     """
     with reading(path, _DAMAGED):
         match form:
-            case "text":
-                with open_bytes(path) as stream:
-                    yield from _read_text(stream, path, source, piece_bytes)
-            case "jsonl":
-                with open_bytes(path) as stream:
-                    yield from _read_jsonl(stream, path, source, text_field)
+            case "text" | "jsonl":
+                with open_bytes(path) as packed:
+                    stream, encoding = as_utf8(packed)
+                    if encoding != "utf-8":
+                        note(path, encoding)
+                    if form == "text":
+                        yield from _read_text(stream, path, source, piece_bytes, encoding)
+                    else:
+                        yield from _read_jsonl(stream, path, source, text_field, encoding)
             case "parquet":
                 yield from _read_parquet(path, source, text_field)
 
 
-def _read_text(stream: BinaryIO, path: Path, source: str, piece_bytes: int) -> Iterator[tuple[str, str] | Fault]:
+def _read_text(
+    stream: BinaryIO, path: Path, source: str, piece_bytes: int, encoding: Encoding
+) -> Iterator[tuple[str, str] | Fault]:
     for offset, piece in cut(stream, piece_bytes):
         where = f"{path}, byte {offset}"
-        try:
-            yield piece.decode("utf-8"), where
-        except UnicodeDecodeError:
-            yield Fault(source, "encoding", where)
+        text = _decoded(piece, encoding)
+        yield (text, where) if text is not None and "\x00" not in text else Fault(source, "encoding", where)
+
+
+def _decoded(data: bytes, encoding: Encoding) -> str | None:
+    """A text, None where it is none; what was read from another encoding has U+FFFD where it is none."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return None if encoding != "utf-8" and "\ufffd" in text else text
 
 
 def cut(stream: BinaryIO, piece_bytes: int) -> Iterator[tuple[int, bytes]]:
@@ -90,17 +111,20 @@ def _border(buffer: bytes, start: int, piece_bytes: int) -> int:
     return limit  # not UTF-8, so the piece will be refused
 
 
-def _read_jsonl(stream: BinaryIO, path: Path, source: str, text_field: str) -> Iterator[tuple[str, str] | Fault]:
+def _read_jsonl(
+    stream: BinaryIO, path: Path, source: str, text_field: str, encoding: Encoding
+) -> Iterator[tuple[str, str] | Fault]:
     found_text = False
     for number, line in enumerate(stream, start=1):
         if line.isspace():
             continue
         where = f"{path}, line {number}"
-        try:
-            record = json.loads(line)
-        except UnicodeDecodeError:
+        decoded = _decoded(line, encoding)
+        if decoded is None:
             yield Fault(source, "encoding", where)
             continue
+        try:
+            record = json.loads(decoded.removeprefix("\ufeff"))
         except (json.JSONDecodeError, RecursionError):
             record = None
         if not isinstance(record, dict):
@@ -132,7 +156,8 @@ def field_of(fields: Collection[str], text_field: str, where: str) -> str:
         wanted = " or ".join(f"'{name}'" for name in _names(text_field))
         raise DanluError(
             f"{where}: there is no field {wanted}; fields: {', '.join(fields) or 'none'}.",
-            "Set text_field to the one to read; where files differ, to several with commas between them.",
+            "Set text_field (danlu run: --corpus.text-field) to the one to read; where files differ, to several with"
+            " commas between them: text,content.",
         )
     return field
 

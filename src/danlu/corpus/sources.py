@@ -3,7 +3,7 @@
 import glob
 import os
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 from danlu.common.errors import DanluError
 from danlu.corpus.config import CorpusConfig
 from danlu.corpus.document import Document
+from danlu.corpus.encodings import Encoding
 from danlu.corpus.formats import READABLE, Format, format_of, read_file
 from danlu.corpus.hub import parse_hub_item, read_hub
 from danlu.corpus.records import Blocks, Entry, Fault, in_blocks, prepare, up_to
@@ -64,8 +65,13 @@ def input_files(config: CorpusConfig) -> dict[str, list[Path]]:
     return found
 
 
-def read_blocks(source: Source, config: CorpusConfig) -> Blocks:
+def read_blocks(
+    source: Source, config: CorpusConfig, note: Callable[[Path, Encoding], None] = lambda path, encoding: None
+) -> Blocks:
     """The documents of a source, and the faults in it, in an order that is always the same.
+
+    Args:
+        note: is told of each file of text that is not in UTF-8, and what it is in.
 
     Raises:
         DanluError: a file or data set cannot be read.
@@ -75,7 +81,8 @@ def read_blocks(source: Source, config: CorpusConfig) -> Blocks:
 
         blocks = toy_blocks(config.toy, config.min_characters, config.max_characters)
     else:
-        texts = read_hub(source.item, source.name, config.text_field) if _is_hub(source.item) else _read(source, config)
+        hub = _is_hub(source.item)
+        texts = read_hub(source.item, source.name, config.text_field) if hub else _read(source, config, note)
         blocks = in_blocks(_prepare(texts, source.name, config), _BLOCK_DOCUMENTS, _BLOCK_BYTES)
     return blocks if config.max_megabytes is None else up_to(blocks, config.max_megabytes * 1e6)
 
@@ -125,9 +132,11 @@ def _tree(root: Path, skipped: frozenset[str] = frozenset()) -> list[Path]:
     return sorted(found, key=lambda path: path.relative_to(root).parts)
 
 
-def _read(source: Source, config: CorpusConfig) -> Iterator[tuple[str, str] | Fault]:
+def _read(
+    source: Source, config: CorpusConfig, note: Callable[[Path, Encoding], None]
+) -> Iterator[tuple[str, str] | Fault]:
     return chain.from_iterable(
-        read_file(path, form, source.name, config.text_field, config.piece_bytes) for path, form in source.files
+        read_file(path, form, source.name, config.text_field, config.piece_bytes, note) for path, form in source.files
     )
 
 

@@ -110,7 +110,10 @@ def chip_of(budget: Budget | None, wanted: str | None, chips: tuple[Chip, ...] |
         )
     name = wanted or named
     if not name:
-        raise DanluError("no chip is named.", "Add --chip h100, or give a budget such as '3e6 H100-hours'.")
+        raise DanluError(
+            "no chip is named.",
+            "Add --chip h100, or several to compare, --chip h100,h200,mi300x; `danlu chips` lists them.",
+        )
     return find_chip(name, chips)
 
 

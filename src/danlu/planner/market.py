@@ -57,12 +57,13 @@ class Availability:
 
 
 def check_region(region: str) -> str:
-    """The code of a region whose rules are known.
+    """The code of a region whose rules are known, from its code or its English name.
 
     Raises:
         DanluError: they are not.
     """
     code = region.strip().lower()
+    code = next((key for key, name in REGIONS.items() if name.lower() == code), code)
     if code not in REGIONS:
         raise DanluError(f"no export rules are known here for the region '{region}'.", f"Known: {', '.join(REGIONS)}.")
     return code

@@ -106,8 +106,8 @@ class Plan:
         """What a reader should know before trusting a figure: a chip or prices of another time, repeated text."""
         found = []
         if self.currency != USD:
-            rate = f"{self.currency.per_usd:.6g} {self.currency.code}"
-            found.append(f"money at {rate} a US dollar, the rate that was given; the catalogue's prices are in US dollars")
+            rate = f"{self.currency.per_usd:.6g} {self.currency.code} a US dollar, the rate that was given"
+            found.append(f"money at {rate}; the catalogue's prices are in US dollars")
         if self.on.year < self.chip.released:
             found.append(f"{self.chip.name} was released in {self.chip.released}, after {self.on}")
         for name, cost in (("rent", self.costs.rent), ("price", self.costs.owning)):

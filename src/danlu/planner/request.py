@@ -15,6 +15,7 @@ from danlu.planner.currency import USD, Currency, parse_exchange, parse_money
 from danlu.planner.energy import Site, regions, site
 from danlu.planner.layout import RECOMPUTE, Layout, Recompute, Sharding
 from danlu.planner.loss import LossLaw
+from danlu.planner.market import check_region
 from danlu.planner.models import model_shape
 from danlu.planner.money import GIVEN_RENT, rent
 from danlu.planner.plan import Plan, Setting, make_plan
@@ -122,6 +123,8 @@ def answer_request(request: Request, law: LossLaw) -> Outcome:
         DanluError: it lacks something, contradicts itself, or cannot be.
     """
     known = load_user_chips(request.chips) if request.chips else None
+    if request.region:
+        request = replace(request, region=check_region(request.region))
     names = list(dict.fromkeys(name.strip() for name in (request.chip or "").split(",") if name.strip()))
     setting = _setting(request, law)
     why_not: list[str] = []
