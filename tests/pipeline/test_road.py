@@ -244,6 +244,20 @@ def test_a_changed_source_file_counts_and_a_vanished_one_does_not(
     assert not work_to_do(road, recipe, folder)
 
 
+def test_a_copy_of_a_source_file_is_the_same_whenever_it_was_made(
+    road: Road, recipe: Recipe, folder: RunFolder, tmp_path: Path
+) -> None:
+    text = tmp_path / "mine.txt"
+    text.write_text("one", encoding="utf-8")
+    road = (replace(road[0], sources=lambda recipe: {"mine.txt": [text]}), *road[1:])
+    _go(road, recipe, folder)
+    os.utime(text, ns=(0, 0))
+    assert not work_to_do(road, recipe, folder)
+    text.write_text("two", encoding="utf-8")
+    with pytest.raises(DanluError, match=r"mine\.txt has changed"):
+        _go(road, recipe, folder)
+
+
 def test_a_damaged_record_is_named(road: Road, recipe: Recipe, folder: RunFolder) -> None:
     _go(road, recipe, folder)
     (folder.pretrain / "stage.json").write_text("{", encoding="utf-8")

@@ -86,6 +86,8 @@ class Record:
     """How long that session took."""
     sources: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     """Outside files read, by what the recipe calls them: how many, their bytes, the last modification time (ns)."""
+    source_hashes: dict[str, str] = field(default_factory=dict)
+    """Hash of what stood in them: a copy of the same files, with other times, is the same."""
     outputs: dict[str, Any] = field(default_factory=dict)
     """Files written, relative to the run: bytes, and SHA-256 of small ones; null where a rewritten one is fine."""
     results: dict[str, Any] = field(default_factory=dict)
@@ -139,7 +141,7 @@ def status(stage: Stage, recipe: Recipe, folder: RunFolder, road: Sequence[Stage
         for name, fingerprint in _upstream(stage, folder, road).items()
         if record.upstream.get(name) != fingerprint
     ]
-    changed += _changed_sources(record, _sources(stage, recipe))
+    changed += _changed_sources(record, stage.sources(recipe))
     if changed:
         return Status(stage, "changed", tuple(changed))
     if record.state == "begun":
@@ -162,7 +164,8 @@ def carry_out(stage: Stage, recipe: Recipe, folder: RunFolder, road: Sequence[St
         settings=_settings(stage, recipe),
         upstream=_upstream(stage, folder, road),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
-        sources=_sources(stage, recipe),
+        sources=_measure(stage.sources(recipe)),
+        source_hashes={name: digest for name, paths in stage.sources(recipe).items() if (digest := _hash(paths))},
     )
     path, began = record_path(stage, folder), time.monotonic()
 
@@ -207,18 +210,42 @@ def _upstream(stage: Stage, folder: RunFolder, road: Sequence[Stage]) -> dict[st
     return {name: record.fingerprint for name, record in records.items() if record and record.state == "done"}
 
 
-def _sources(stage: Stage, recipe: Recipe) -> dict[str, tuple[int, int, int]]:
+def _files_of(paths: Sequence[Path]) -> list[Path]:
+    """Those that are there."""
+    return [path for path in paths if path.exists()]
+
+
+def _measure(sources: Mapping[str, Sequence[Path]]) -> dict[str, tuple[int, int, int]]:
     found = {}
-    for name, paths in stage.sources(recipe).items():
-        stats = [path.stat() for path in paths if path.exists()]
+    for name, paths in sources.items():
+        stats = [path.stat() for path in _files_of(paths)]
         if stats:
             found[name] = len(stats), sum(stat.st_size for stat in stats), max(stat.st_mtime_ns for stat in stats)
     return found
 
 
-def _changed_sources(record: Record, now: Mapping[str, tuple[int, int, int]]) -> list[str]:
+def _hash(paths: Sequence[Path]) -> str | None:
+    """Of what stands in the files, in their order; None where one cannot be read: the stage that reads it says so."""
+    try:
+        return sha256_json([sha256_file(path) for path in _files_of(paths)])
+    except OSError:
+        return None
+
+
+def _changed_sources(record: Record, sources: Mapping[str, Sequence[Path]]) -> list[str]:
     """Files that are no longer the same. Those that are gone matter no more: their text is in the run."""
-    return [f"{name} has changed since it was read" for name in now if record.sources.get(name) != now[name]]
+
+    def same(name: str, now: tuple[int, int, int]) -> bool:
+        before = record.sources.get(name)
+        if before is None or before == now:
+            return before == now
+        return (
+            before[:2] == now[:2]
+            and name in record.source_hashes
+            and record.source_hashes[name] == _hash(sources[name])
+        )
+
+    return [f"{name} has changed since it was read" for name, now in _measure(sources).items() if not same(name, now)]
 
 
 def _files(root: Path, globs: Sequence[str]) -> dict[str, Any]:
