@@ -353,6 +353,22 @@ def test_the_context_ends_a_continuation(engine: Engine) -> None:
     assert (len(found.tokens), found.finish) == (10, "length")
 
 
+def test_remembered_beginnings_give_way_to_answers_under_way(generator: Generator) -> None:
+    block = BLOCK_TOKENS * bytes_of_token(generator.decoder)
+    engine = Engine(generator, EngineConfig(prefix_bytes=8 * block))
+
+    def ask(length: int, n: int) -> int:
+        """How many blocks are remembered after that; each answer needs room for two."""
+        for salt in range(10):
+            engine.complete(Request(prompt(length, salt), GREEDY, n=n))
+        return engine._prefixes.num_bytes // block
+
+    assert ask(BLOCK_TOKENS + 1, 1) == 6
+    assert ask(BLOCK_TOKENS + 2, 3) == 4  # not below half
+    assert ask(BLOCK_TOKENS + 1, 1) == 6
+    engine.close()
+
+
 def test_the_prefix_cache_drops_the_oldest() -> None:
     block = torch.zeros(1, 1, BLOCK_TOKENS, 2)
     size = 2 * block.numel() * 4

@@ -44,7 +44,7 @@ class EngineConfig:
     cache_bytes: int = 1 << 30
     """For the key-value caches of the rows that decode; on a processor taken as it is filled, and given back."""
     prefix_bytes: int = 64 << 20
-    """For the beginnings of recent prompts."""
+    """For the beginnings of recent prompts; they give way to the answers under way, down to half of it."""
     max_rows: int = 256
     """Most continuations that decode together."""
     prefill_tokens: int = 256
@@ -198,8 +198,7 @@ class Engine:
     def _admit(self) -> None:
         """Begin to read prompts for which there will be rows, a client at a time."""
         rows = len(self._rows) + sum(reading.ticket.request.n for reading in self._reading)
-        used = sum(self._need(row.ticket.request) for row in self._rows)
-        used += sum(reading.ticket.request.n * self._need(reading.ticket.request) for reading in self._reading)
+        used = self._held_tokens()
         staged = sum(len(reading.staging.tokens) for reading in self._reading)
         # The client whose turn it is waits until there is room for its request: nobody is overtaken for ever.
         while self._waiting:
@@ -228,6 +227,11 @@ class Engine:
         """Tokens for which a continuation needs room, in whole blocks: memory is taken by the page."""
         tokens = -(-max(1, len(request.prompt) + request.limit) // BLOCK_TOKENS) * BLOCK_TOKENS
         return min(self.context, tokens)
+
+    def _held_tokens(self) -> int:
+        """For how many tokens the answers under way need room."""
+        tokens = sum(self._need(row.ticket.request) for row in self._rows)
+        return tokens + sum(each.ticket.request.n * self._need(each.ticket.request) for each in self._reading)
 
     def _step(self) -> None:
         pieces = self._next_pieces()
@@ -291,6 +295,8 @@ class Engine:
         """The rows that go on from a prompt that has been read."""
         ticket, staging = reading.ticket, reading.staging
         request = ticket.request
+        held = self._held_tokens() * bytes_of_token(self._decoder)
+        self._prefixes.limit(max(self.config.prefix_bytes // 2, self.config.prefix_bytes - held))
         self._prefixes.keep(staging.tokens, staging.keys, staging.values)
         found = events.setdefault(id(ticket), (ticket, []))[1]
         if request.prompt_logprobs is not None:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
+from danlu.generation.pages import fresh
+
 BLOCK_TOKENS = 64
 """Tokens in a block: prompts are read in pieces that begin at multiples of this and end with the next at the latest."""
 
@@ -52,15 +54,25 @@ class PrefixCache:
             if name in self._blocks:
                 continue
             span = slice(number * BLOCK_TOKENS, (number + 1) * BLOCK_TOKENS)
-            block = keys[:, :, span].clone(), values[:, :, span].clone()
-            size = sum(part.numel() * part.element_size() for part in block)
+            parts = keys[:, :, span], values[:, :, span]
+            size = sum(part.numel() * part.element_size() for part in parts)
             if size > self._capacity:
                 return
-            self._blocks[name] = block
+            block = fresh((2, *parts[0].shape), keys.dtype, keys.device)[0]
+            block[0], block[1] = parts
+            self._blocks[name] = block[0], block[1]
             self.num_bytes += size
-            while self.num_bytes > self._capacity:
-                _, dropped = self._blocks.popitem(last=False)
-                self.num_bytes -= sum(part.numel() * part.element_size() for part in dropped)
+            self._drop()
+
+    def limit(self, capacity_bytes: int) -> None:
+        """Have the blocks take so much at most from now on."""
+        self._capacity = capacity_bytes
+        self._drop()
+
+    def _drop(self) -> None:
+        while self.num_bytes > self._capacity:
+            _, dropped = self._blocks.popitem(last=False)
+            self.num_bytes -= sum(part.numel() * part.element_size() for part in dropped)
 
     def clear(self) -> None:
         """Forget everything."""

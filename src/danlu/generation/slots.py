@@ -12,6 +12,7 @@ from torch import Tensor
 
 from danlu.generation.attention import BLOCK, attend
 from danlu.generation.decoder import Decoder
+from danlu.generation.pages import fresh
 from danlu.generation.prefix import BLOCK_TOKENS
 
 
@@ -26,7 +27,7 @@ class Staging:
         config = decoder.config
         shape = (config.num_hidden_layers, config.num_key_value_heads, len(tokens), config.head_dim)
         self.tokens = list(tokens)
-        self.keys, self.values = (_fresh(shape, decoder)[0] for _ in range(2))
+        self.keys, self.values = (fresh(shape, decoder.dtype, decoder.device)[0] for _ in range(2))
         self.read = 0
         """How many tokens have been read."""
         for keys, values in known:
@@ -85,7 +86,7 @@ class Slots:
         capacity = -(-config.max_position_embeddings // BLOCK) * BLOCK
         shape = (count, config.num_key_value_heads, capacity, config.head_dim)
         self._slot_bytes = math.prod(shape[1:]) * decoder.dtype.itemsize
-        made = [_fresh(shape, decoder) for _ in range(2 * config.num_hidden_layers)]
+        made = [fresh(shape, decoder.dtype, decoder.device) for _ in range(2 * config.num_hidden_layers)]
         self._pages = [pages for _, pages in made if pages is not None]
         self._keys = [tensor for tensor, _ in made[: config.num_hidden_layers]]
         self._values = [tensor for tensor, _ in made[config.num_hidden_layers :]]
@@ -137,21 +138,6 @@ class Slots:
             return torch.cat(parts) if len(parts) > 1 else parts[0]
 
         return self._decoder.hidden_states(torch.tensor(every, device=device), where, mix)
-
-
-def _fresh(shape: tuple[int, ...], decoder: Decoder) -> tuple[Tensor, mmap.mmap | None]:
-    """Zeros; on a processor in pages straight from the system, which cost nothing until they are written and go back
-    as soon as nobody holds them: among what the allocator keeps, they would leave holes.
-    """
-    if decoder.device.type != "cpu":
-        return torch.zeros(shape, dtype=decoder.dtype, device=decoder.device), None
-    # Not huge pages: one would be filled by the first token of a row.
-    size = math.prod(shape) * decoder.dtype.itemsize
-    private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
-    pages = mmap.mmap(-1, size, **private)
-    if hasattr(mmap, "MADV_NOHUGEPAGE"):
-        pages.madvise(mmap.MADV_NOHUGEPAGE)
-    return torch.frombuffer(pages, dtype=decoder.dtype).view(shape), pages
 
 
 def bytes_of_token(decoder: Decoder) -> int:
