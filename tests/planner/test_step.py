@@ -143,6 +143,12 @@ def test_megatron_is_old_or_tuned_by_chip_and_mindspeed_neither() -> None:
     assert software_for("Megatron-Core 0.7", "NVIDIA", 2022, "bf16").tuned
     assert not software_for("MindSpeed-LLM (ModelLink) Mcore", "Huawei", 2023, "bf16").tuned
     assert not software_for("", "NVIDIA", 2022, "bf16").tuned
+    assert [software_for(name, "NVIDIA", 2023, "fp8", experts=True).tuned for name in ("", "torchtitan")] == [
+        True,
+        False,
+    ]
+    assert not software_for("", "NVIDIA", 2023, "fp8").tuned
+    assert not software_for("", "NVIDIA", 2023, "bf16", experts=True).tuned
 
 
 def test_intervals_widen_with_what_is_unknown(make_job: MakeJob) -> None:

@@ -109,7 +109,7 @@ def main(words: list[str]) -> None:
         print(line)
     if arguments.json:
         write_json(arguments.json, fit_record(fitted, predicted=predicted, allocations=allocations, target=target))
-        print(f"wrote {arguments.json}")
+        print(f"wrote {arguments.json}{_next(arguments.json)}")
     if arguments.html:
         from danlu.report.fit_page import render_fit
 
@@ -117,6 +117,17 @@ def main(words: list[str]) -> None:
         print(f"wrote {arguments.html}")
     if refused is not None:
         raise refused
+
+
+def _next(record: Path) -> str:
+    """What can be done with a fit, where its law says the loss of any N and D."""
+    from danlu.scaling.fit_record import read_loss_law
+
+    try:
+        read_loss_law(record)
+    except DanluError:
+        return ""
+    return f"; next: danlu plan --budget 1Musd --chip h100 --fit {record}"
 
 
 def table_file(path: Path) -> Path:

@@ -48,6 +48,13 @@ def main(words: list[str]) -> None:
     from danlu.tokens.build import read_tokens_summary
 
     report, given = Progress(), arguments.ladder
+    if not given.exists():
+        raise DanluError(f"there is no folder {given}.", "`danlu run` and `danlu ladder` make one; check the path.")
+    if not given.is_dir():
+        raise DanluError(
+            f"{given} is a file, not the folder of a ladder or a run.",
+            f"What a table of runs promises says: danlu fit {given} --compute 1e21.",
+        )
     path = given / "forecast.json"
     if path.exists():
         forecast = read_forecast(path)

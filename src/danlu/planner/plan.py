@@ -157,7 +157,8 @@ def make_plan(shape: ModelShape, chip: Chip, chips: int, tokens: float, setting:
         )
     precision = setting.precision
     machine = accelerator(chip, precision, alone=chips == 1, link_out=setting.link_out or _unneeded(chip, chips))
-    software = software_for(setting.framework, chip.vendor, chip.released, precision.name)
+    experts = shape.moe is not None
+    software = software_for(setting.framework, chip.vendor, chip.released, precision.name, experts)
     job, search = _spread(shape, machine, software, chips, tokens, setting)
     step = predict(job)
     if setting.tflops is not None:

@@ -24,7 +24,7 @@ from danlu.planner.precision import parse_precision
 from danlu.planner.search import Scaled, front_over_counts
 from danlu.planner.served import Served, served
 from danlu.planner.serving import Serving
-from danlu.planner.software import is_known
+from danlu.planner.software import FP8_EXPERTS, assumes_fp8_experts, is_known
 from danlu.planner.units import compact, parse_budget, parse_tokens
 
 SEQ_LEN = 4096
@@ -106,6 +106,8 @@ class Outcome:
             found.append(f"{self.plan.chip.name} has no {wished}: planned in {used}")
         if self.plan.shape.doubt:
             found.append(self.plan.shape.doubt)
+        if assumes_fp8_experts(self.request.framework, used, self.plan.shape.moe is not None):
+            found.append(FP8_EXPERTS)
         if self.request.framework and not is_known(self.request.framework):
             found.append(f"nothing is known here of {self.request.framework}: planned as a plain modern stack")
         if self.request.serve and self.served is None:

@@ -14,7 +14,7 @@ from danlu.planner.precision import Precision, parse_precision
 from danlu.planner.schedule import LARGEST_BATCH
 from danlu.planner.search import MOST_CHIPS
 from danlu.planner.shape import Experts, ModelShape, dense_shape
-from danlu.planner.software import Software, software_for
+from danlu.planner.software import FP8_EXPERTS, Software, assumes_fp8_experts, software_for
 
 DEFAULT_SEQ_LEN = 4096
 TOKENS_PER_CHIP = 65536
@@ -86,7 +86,10 @@ def read_row(row: Row, known: tuple[Chip, ...] | None = None) -> ReadRow:
         infer=True,
     )
     assumed += machine.assumed
-    software = software_for(row.get("framework", "") or "", chip.vendor, chip.released, precision.name)
+    framework, experts = (row.get("framework") or "").strip(), shape.moe is not None
+    software = software_for(framework, chip.vendor, chip.released, precision.name, experts)
+    if assumes_fp8_experts(framework, precision.name, experts):
+        assumed.append(FP8_EXPERTS)
     seq_len = _whole(row, "seq_len")
     if seq_len is None:
         seq_len = DEFAULT_SEQ_LEN

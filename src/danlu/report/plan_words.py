@@ -58,6 +58,10 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
         "不认识 {0} 类模型：{1} 按常见的门控前馈解码器读取，请核对其参数量",
     ),
     (r"(\S[^;]*?) has no (\S+): planned in (\S+?)(?=;|$)", "{0} 无 {1}：按 {2} 计"),
+    (
+        r"experts in fp8: planned as a tuned stack, for no plain one trains them",
+        "以 fp8 训练专家：按调优软件栈计，因普通软件栈不支持",
+    ),
     (r"nothing is known here of (.+?): planned as a plain modern stack", "对 {0} 一无所知：按普通现代软件栈计"),
     (r"(\S[^;]*?) was released in (\d+), after ([\d-]+)", "{0} 于 {1} 年发布，晚于 {2}"),
     (
