@@ -341,7 +341,7 @@ def _too_small(drawer: _Drawer, asked: float) -> DanluError:
         )
     return DanluError(
         f"the budget of {format_count(asked)} FLOPs is too small for any model with a ladder before it.",
-        f"The smallest needs about {smallest:.2g} FLOPs.",
+        f"The smallest needs about {smallest:.2g} FLOPs: --budget {1.02 * smallest:.2g}flops or more.",
     )
 
 
