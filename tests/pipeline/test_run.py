@@ -102,18 +102,21 @@ def test_what_is_not_there_is_said_before_anything_is_measured_or_written(
     _run(lacking, recipe, folder)  # what is done needs its files no more
 
 
-def test_a_user_is_told_of_each_missing_file_by_its_flag(tmp_path: Path) -> None:
-    there = tmp_path / "a.txt"
-    there.write_text("text", encoding="utf-8")
+def test_files_of_a_user_that_cannot_be_used_are_told_before_any_work(tmp_path: Path) -> None:
+    text, bad, good = tmp_path / "a.txt", tmp_path / "bad.jsonl", tmp_path / "good.jsonl"
+    text.write_text("text", encoding="utf-8")
+    bad.write_text('{"question": "?", "reply": "!"}\n', encoding="utf-8")
+    good.write_text("".join(f'{{"prompt": "Say {i}.", "completion": "{i}."}}\n' for i in range(40)), encoding="utf-8")
     gone = str(tmp_path / "gone")
     for data, alignment, said in (
-        ((gone,), AlignmentConfig(), "no file or folder"),
-        ((str(there),), AlignmentConfig(demonstrations=gone), "--demonstrations"),
-        ((str(there),), AlignmentConfig(demonstrations=str(there), rankings=gone), "--rankings"),
+        (gone, AlignmentConfig(), gone),
+        (str(text), AlignmentConfig(demonstrations=gone), f"{gone} (--demonstrations)"),
+        (str(text), AlignmentConfig(demonstrations=str(good), rankings=gone), f"{gone} (--rankings)"),
+        (str(text), AlignmentConfig(demonstrations=str(bad)), "bad.jsonl"),
+        (str(text), AlignmentConfig(demonstrations=str(good), rankings=str(good)), "good.jsonl"),
     ):
-        asked = resolve(Recipe(corpus=CorpusConfig(data=data), alignment=alignment), "a")
+        asked = resolve(Recipe(corpus=CorpusConfig(data=(data,)), alignment=alignment), "a")
         checks = [partial(stage.check, asked) for stage in road_to_assistant(asked)]
         with pytest.raises(DanluError) as caught:
             list(map(operator.call, checks))
-        assert said in str(caught.value.cause)
-        assert gone in caught.value.cause
+        assert said in caught.value.cause

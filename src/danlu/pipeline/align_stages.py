@@ -135,17 +135,28 @@ def _user_files(*names: str) -> Any:
     return sources
 
 
-def _find_files(*names: str) -> Any:
-    """Whether the files that a user named are there, so that nobody learns it after hours of training."""
+def _find(recipe: Recipe, *names: str) -> None:
+    for name in names:
+        path = getattr(recipe.alignment, name)
+        if path is not None and not Path(path).exists():
+            flag = "--alignment.prompts-file" if name == "prompts_file" else f"--{name}"
+            raise DanluError(f"there is no file {path} ({flag}).", "Check the path.")
 
-    def check(recipe: Recipe) -> None:
-        for name in names:
-            path = getattr(recipe.alignment, name)
-            if path is not None and not Path(path).exists():
-                flag = "--alignment.prompts-file" if name == "prompts_file" else f"--{name}"
-                raise DanluError(f"there is no file {path} ({flag}).", "Check the path.")
 
-    return check
+def _read_once(recipe: Recipe) -> None:
+    """Read the files that a user named, so that nobody learns after hours of training that one cannot be used."""
+    from danlu.alignment.material import own_material
+    from danlu.feedback.exchange import read_feedback
+
+    config = recipe.alignment
+    _find(recipe, "demonstrations", "prompts_file", "rankings")
+    demonstrations, prompts, rankings = (
+        None if path is None else Path(path) for path in (config.demonstrations, config.prompts_file, config.rankings)
+    )
+    if demonstrations is not None and not is_store(demonstrations):
+        own_material(demonstrations, prompts, rankings, config.prompts.held_out)
+    elif rankings is not None:
+        read_feedback(rankings, wanted="rankings")
 
 
 def _settings(*names: str, drawn: tuple[str, ...] = ()) -> Any:
@@ -173,7 +184,7 @@ _DEMONSTRATIONS = Stage(
     settings=_settings("demonstrations", "prompts_file", "context", "prompts", "scale", drawn=("max_new_tokens",)),
     needs=("budget", "tokens", "pretrain"),
     sources=_user_files("demonstrations", "prompts_file"),
-    check=_find_files("demonstrations", "prompts_file"),
+    check=_read_once,
 )
 _SFT = Stage(
     name="sft",
@@ -196,7 +207,7 @@ _RANKINGS = Stage(
     ),
     needs=("demonstrations", "sft"),
     sources=_user_files("rankings"),
-    check=_find_files("rankings"),
+    check=lambda recipe: _find(recipe, "rankings"),
 )
 _REWARD = Stage(
     name="reward",
