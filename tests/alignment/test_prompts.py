@@ -88,13 +88,13 @@ def test_demonstrations_are_of_mixed_quality_and_know_their_instruction() -> Non
 
 
 def test_languages_can_have_equal_shares_of_what_is_ranked_and_practised() -> None:
-    even = make_prompts(ToyConfig(), replace(SMALL, even_languages=True))
-    for part in (even.comparisons, even.ppo):
+    for part in (small().comparisons, small().ppo):
         assert sum(one.language == "zh" for one in part) == len(part) / 2
-    assert sum(one.language == "zh" for one in small().ppo) < 0.4 * SMALL.ppo
+    uneven = make_prompts(ToyConfig(), replace(SMALL, even_languages=False))
+    assert sum(one.language == "zh" for one in uneven.ppo) < 0.4 * SMALL.ppo
     # What SFT learns from and what everything is judged by are the same.
-    assert (even.held_out, even.demonstrations) == (small().held_out, small().demonstrations)
-    odd = PromptsConfig(demonstrations=1, comparisons=7, ppo=7, held_out=1, even_languages=True)
+    assert (uneven.held_out, uneven.demonstrations) == (small().held_out, small().demonstrations)
+    odd = PromptsConfig(demonstrations=1, comparisons=7, ppo=7, held_out=1)
     assert sorted(Counter(one.language for one in make_prompts(ToyConfig(), odd).ppo).values()) == [3, 4]
     assert len(make_prompts(ToyConfig(languages=("en",)), odd).ppo) == 7
 

@@ -104,7 +104,8 @@ def make_prompts(toy: ToyConfig, config: PromptsConfig, fits: Fits = lambda prom
         raise DanluError(
             f"the toy language gives {len(taken[short])} different prompts for {short} ({too_long} were too long for"
             f" the context), and {getattr(config, short)} are wanted.",
-            "Ask for fewer, for other kinds, or for a longer alignment.context.",
+            "Ask for fewer, for other kinds, or for a longer alignment.context"
+            + (", or turn even_languages off." if len(settings.languages) > 1 and config.even_languages else "."),
         )
     spoilt = [spoiler.demonstration(example) for example in taken["demonstrations"]]
     defects: dict[str, int] = {}
