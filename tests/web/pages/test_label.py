@@ -303,6 +303,11 @@ def test_tasks_from_a_file_and_a_damaged_line(visit: Visit, served: Served) -> N
     page.set_input_files("#import-file", {"name": "t.jsonl", "mimeType": "text/plain", "buffer": lines[0].encode()})
     page.get_by_role("button", name="Upload").click()
     shown(page, "from a file")
+    page.locator(".task").focus()
+    for key in ("1", "2", "3", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_selector("text=There is nothing to do now")
+    kept(page)
 
 
 def middle(page: Any, selector: str) -> tuple[float, float]:
