@@ -48,7 +48,7 @@ COMMON = {
     "lr_width": None,
     "lr_decay": True,
     "warmup_iterations": 0,
-    "ema": 0.0,
+    "ema": 0.97,  # without, the last steps' noise leaves PPO at 0.007 to 0.019 by its seed; with it at 0.008 to 0.011
     "missing_eos_score": None,
     "precision": "fp32",
     "device": "cpu",
@@ -105,7 +105,7 @@ def test_the_responses_are_all_there_are() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
-    [PPOConfig(**COMMON), GRPOConfig(**COMMON, group_size=64)],  # type: ignore[arg-type]
+    [PPOConfig(**COMMON), GRPOConfig(**COMMON | {"episodes": 61_440}, group_size=64)],  # type: ignore[arg-type]
     ids=["ppo", "grpo"],
 )
 def test_learning_reaches_the_exact_optimum(config: PPOConfig | GRPOConfig, tmp_path: Path) -> None:
