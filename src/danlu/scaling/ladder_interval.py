@@ -15,7 +15,8 @@ _CLEARLY = 1.3
 _FEWEST_TO_TEST = 4
 _LEAST_BEYOND = 0.3
 """Natural log of a compute ratio; errors nearer than that are noise, and do not count as if carried no distance."""
-_PRIOR_TESTS = 2.0
+_PRIOR_TESTS = 4.0
+"""Tests over an e-fold that `config.drift` counts as: with so many, nine of ten intervals hold (NOTES.md, entry 38)."""
 _TEST_NODES = 13
 
 
