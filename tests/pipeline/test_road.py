@@ -230,12 +230,16 @@ def test_older_code_is_redone_where_cheap_and_kept_where_costly(road: Road, reci
     assert list(work_to_do(newer, recipe, folder)) == ["verdict", "report"]
 
 
+def _with_a_source(road: Road, text: Path) -> tuple[Road, Path]:
+    """The road whose first stage reads that file of the user's."""
+    text.write_text("one", encoding="utf-8")
+    return (replace(road[0], sources=lambda recipe: {text.name: [text]}), *road[1:]), text
+
+
 def test_a_changed_source_file_counts_and_a_vanished_one_does_not(
     road: Road, recipe: Recipe, folder: RunFolder, tmp_path: Path
 ) -> None:
-    text = tmp_path / "mine.txt"
-    text.write_text("one", encoding="utf-8")
-    road = (replace(road[0], sources=lambda recipe: {"mine.txt": [text]}), *road[1:])
+    road, text = _with_a_source(road, tmp_path / "mine.txt")
     _go(road, recipe, folder)
     text.write_text("two, longer", encoding="utf-8")
     with pytest.raises(DanluError, match=r"mine\.txt has changed"):
@@ -247,9 +251,7 @@ def test_a_changed_source_file_counts_and_a_vanished_one_does_not(
 def test_a_copy_of_a_source_file_is_the_same_whenever_it_was_made(
     road: Road, recipe: Recipe, folder: RunFolder, tmp_path: Path
 ) -> None:
-    text = tmp_path / "mine.txt"
-    text.write_text("one", encoding="utf-8")
-    road = (replace(road[0], sources=lambda recipe: {"mine.txt": [text]}), *road[1:])
+    road, text = _with_a_source(road, tmp_path / "mine.txt")
     _go(road, recipe, folder)
     os.utime(text, ns=(0, 0))
     assert not work_to_do(road, recipe, folder)

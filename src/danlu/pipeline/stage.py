@@ -156,6 +156,7 @@ def status(stage: Stage, recipe: Recipe, folder: RunFolder, road: Sequence[Stage
 
 def carry_out(stage: Stage, recipe: Recipe, folder: RunFolder, road: Sequence[Stage], report: Progress) -> Record:
     """Run a stage and keep its record, in an order that leaves no moment at which a kill loses or invents anything."""
+    sources = stage.sources(recipe)
     record = Record(
         stage=stage.name,
         state="begun",
@@ -164,8 +165,8 @@ def carry_out(stage: Stage, recipe: Recipe, folder: RunFolder, road: Sequence[St
         settings=_settings(stage, recipe),
         upstream=_upstream(stage, folder, road),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
-        sources=_measure(stage.sources(recipe)),
-        source_hashes={name: digest for name, paths in stage.sources(recipe).items() if (digest := _hash(paths))},
+        sources=_measure(sources),
+        source_hashes={name: digest for name, paths in sources.items() if (digest := _hash(paths))},
     )
     path, began = record_path(stage, folder), time.monotonic()
 
@@ -239,11 +240,8 @@ def _changed_sources(record: Record, sources: Mapping[str, Sequence[Path]]) -> l
         before = record.sources.get(name)
         if before is None or before == now:
             return before == now
-        return (
-            before[:2] == now[:2]
-            and name in record.source_hashes
-            and record.source_hashes[name] == _hash(sources[name])
-        )
+        digest = record.source_hashes.get(name)
+        return before[:2] == now[:2] and digest is not None and digest == _hash(sources[name])
 
     return [f"{name} has changed since it was read" for name, now in _measure(sources).items() if not same(name, now)]
 
