@@ -29,6 +29,7 @@ import torch
 from danlu.alignment.reward import rank_batch, reward_loss
 from danlu.alignment.texts import RankedTexts
 from danlu.feedback.records import prompt_of
+from danlu.hardware.device import compile_problem
 from danlu.hardware.memory import measured_peak_memory, reset_peak_memory
 from danlu.hardware.peak import measured_peak
 from danlu.model.config import ModelConfig
@@ -121,8 +122,7 @@ def train(case: Case, device: torch.device, compiled: bool, steps: int) -> dict[
     network.initialize(torch.Generator().manual_seed(0))
     network.to(device)
     if compiled:
-        for layer in network.model.layers:
-            layer.compile()
+        network.compile_parts()
     optimizer = Optimizer(network, 0.02, 0.005, 0.0, torch.bfloat16)
     tokens = torch.randint(case.model.vocab_size, (case.step_tokens // case.context, case.context + 1), device=device)
     pieces = tokens.split(case.micro_tokens // case.context)
@@ -237,6 +237,8 @@ def reward_model(
     language.initialize(draw)
     model.initialize_from(language.state_dict(), draw)
     model.to(device)
+    if compile_problem(device.type) is None:
+        model.compile_parts()
     optimizer = Optimizer(model, 1e-3, 1e-4, 0.0, torch.bfloat16)
     data = [rank_batch(rankings, 0, device, None, share_prompts=True)]
     loop = steps_of(model, optimizer, reward_loss, data)

@@ -234,11 +234,13 @@ class Learner(ABC, Generic[C]):
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
-        """Count the block's time towards a part of the iteration."""
+        """Count the block's time towards a part of the iteration, the device's work included."""
         began = time.perf_counter()
         try:
             yield
         finally:
+            if self.setting.device.type != "cpu":
+                torch.accelerator.synchronize(self.setting.device)
             self.seconds[what] += time.perf_counter() - began
 
     # Inside

@@ -29,8 +29,9 @@ class RewardLearningConfig:
     micro_batch_size: int | None = None
     """Responses that go through a model at once on one process; changes nothing but memory and speed. None: as many as
     give about 4096 tokens on a processor, 65536 elsewhere."""
-    rollout_batch_size: int = 64
-    """Responses that are decoded at once; changes nothing but memory and speed."""
+    rollout_batch_size: int | None = None
+    """Responses that are decoded at once; changes nothing but memory and speed. None: 64 on a processor, elsewhere as
+    many as find room, up to 512."""
     max_new_tokens: int = 128
     """Longest response (tokens). Prompts that leave no room for it in the model's context are dropped and counted."""
     temperature: float = 1.0
@@ -79,7 +80,7 @@ class RewardLearningConfig:
     def __post_init__(self) -> None:
         for name in ("episodes", "batch_size", "minibatch_size", "epochs", "max_new_tokens", "rollout_batch_size"):
             value = getattr(self, name)
-            if value < 1:
+            if value is not None and value < 1:
                 raise DanluError(f"{name} is {value}.", "Give 1 or more.")
         if self.batch_size % self.minibatch_size:
             raise DanluError(

@@ -153,7 +153,7 @@ def roll_out(
     max_new_tokens: int,
     temperature: float,
     seed: int,
-    batch_size: int = 64,
+    batch_size: int | None = None,
 ) -> Rollout:
     """Draw a response for every prompt.
 
@@ -163,7 +163,7 @@ def roll_out(
         stop: tokens that end a response.
         max_new_tokens: most tokens of a response; prompt and response must fit into the model's context.
         temperature: divides the logits; more than 0.
-        batch_size: most rows that are decoded together.
+        batch_size: most rows that are decoded together; None: as many as suit the device.
 
     Returns:
         Rows as wide as the longest, on the processor.

@@ -10,11 +10,16 @@ from torch import Tensor
 from danlu.generation.config import SamplingConfig
 from danlu.generation.decoder import Decoder
 from danlu.generation.sampling import RandomStreams, choose
+from danlu.hardware.memory import free_memory
 
 FinishReason = Literal["stop", "length"]
 
-# Ended rows are dropped from the batch when no more than this share is left: dropping copies the cache of the others.
-_KEEP_SHARE = 0.75
+# Ended rows are dropped from the batch when no more than this share is left: dropping copies the cache of the others,
+# and where steps are recorded, it takes a new recording.
+_KEEP_SHARE, _KEEP_SHARE_RECORDED = 0.75, 0.5
+_CPU_ROWS, _MOST_ROWS = 64, 512
+# Of the memory that an accelerator has left, what the caches of a batch may take.
+_CACHE_SHARE = 0.25
 
 ENDS = 1
 """The sign of a token that ends a row."""
@@ -76,6 +81,7 @@ class Batch:
         self._step = 0
         self._streams = RandomStreams(config.seed, torch.tensor(numbers).to(device), steps, len(ends.signs))
         self._positions = torch.tensor(lengths).to(device)
+        self._longest = max(lengths)
         capacity = max(length + limit for length, limit in zip(lengths, limits, strict=True))
         self._logits, self._cache = decoder.prefill(prompts, capacity)
         self._drawn = torch.zeros_like(self._positions)
@@ -90,7 +96,7 @@ class Batch:
             live = self._advance(live)
         # Rows of the embedding that pad it to a round size stand for no token.
         logits = self._logits[:, : len(self._ends.signs)]
-        self._drawn, logprobs = choose(logits, self._streams, self._step, self._config)
+        self._drawn, logprobs = choose(logits, self._streams, self._step, self._config, fuse=self._decoder.fuses)
         tokens = self._drawn.cpu()
         self._tokens[self._rows, self._step] = tokens
         self._logprobs[self._rows, self._step] = logprobs.cpu()
@@ -110,14 +116,16 @@ class Batch:
     def _advance(self, live: Tensor) -> Tensor:
         """Compute the logits behind the tokens drawn last; returns which rows of the cache go on."""
         device = self._decoder.device
-        if int(live.sum()) <= _KEEP_SHARE * len(live):
+        share = _KEEP_SHARE_RECORDED if self._decoder.replays else _KEEP_SHARE
+        if int(live.sum()) <= share * len(live):
             kept = live.nonzero()[:, 0]
             self._rows, live = self._rows[kept], live[kept]
             kept = kept.to(device)
             self._drawn, self._positions = self._drawn[kept], self._positions[kept]
             self._cache.keep(kept)
             self._streams.keep(kept)
-        self._logits = self._decoder.step(self._drawn, self._positions, self._cache)
+        self._logits = self._decoder.step(self._drawn, self._positions, self._cache, self._longest)
+        self._longest += 1
         self._positions = self._positions + live.to(device)  # an ended row writes to one place over and over
         return live
 
@@ -130,6 +138,14 @@ class Batch:
         ]
 
 
+def rows_at_once(decoder: Decoder, length: int) -> int:
+    """Rows of a length (tokens) to decode together: more give more speed, until memory ends."""
+    if decoder.device.type == "cpu":
+        return _CPU_ROWS
+    row = decoder.config.kv_cache_bytes(min(length, decoder.config.max_position_embeddings), decoder.dtype.itemsize)
+    return max(1, min(_MOST_ROWS, int(_CACHE_SHARE * free_memory(decoder.device)) // row))
+
+
 def draw(
     decoder: Decoder,
     prompts: Sequence[list[int]],
@@ -137,7 +153,7 @@ def draw(
     ends: Ends,
     *,
     numbers: Sequence[int] | None = None,
-    batch_size: int = 64,
+    batch_size: int | None = None,
 ) -> list[Drawn]:
     """Continue every prompt (at least one token each).
 
@@ -146,8 +162,10 @@ def draw(
 
     Args:
         numbers: one for each prompt, which names its random stream; by default its place in the list.
-        batch_size: most prompts that are decoded together; memory grows with it.
+        batch_size: most prompts that are decoded together; memory grows with it. None: `rows_at_once`.
     """
+    if batch_size is None:
+        batch_size = rows_at_once(decoder, max(map(len, prompts), default=0) + config.max_new_tokens)
     names = list(range(len(prompts))) if numbers is None else list(numbers)
     assert len(names) == len(prompts)
     # Prompts of like length together: the cache of a batch is as long as its longest row.

@@ -5,7 +5,7 @@ On a processor a row's logits do not depend on the rows beside it, to the last b
 that follows from its own length, and attention reads what the row holds and no more.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,8 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from danlu.generation.attention import BLOCK, attend
+from danlu.generation.replay import Replay
+from danlu.hardware.device import compile_problem
 from danlu.model.config import ModelConfig
-from danlu.model.ops import rms_norm, split_heads, swiglu
+from danlu.model.ops import compiled, rms_norm, split_heads, swiglu
 from danlu.model.transformer import Transformer
 
 # Seen with oneDNN (bf16: 1 row differs) and MKL (fp32 on two threads: 1 to 3, 5 to 7, 9 to 11 rows differ) on AVX-512.
@@ -37,11 +39,14 @@ class Cache:
     """A layer's keys, (rows, key-value heads, capacity, head_dim)."""
     values: list[Tensor]
     """A layer's values, of the same shape."""
+    replay: Replay | None = None
+    """The recorded steps over these tensors."""
 
     def keep(self, rows: Tensor) -> None:
         """Drop all rows but these (indices)."""
         self.keys = [layer[rows] for layer in self.keys]
         self.values = [layer[rows] for layer in self.values]
+        self.replay = None
 
 
 class _Linear:
@@ -96,6 +101,10 @@ class Decoder:
         self.dtype = dtype
         self.device = state_dict["model.embed_tokens.weight"].device
         self._min_rows = _MIN_ROWS.get(dtype, 1) if self.device.type == "cpu" else 1
+        self.fuses = compile_problem(self.device.type) is None
+        """Whether the passes between matrix products are compiled."""
+        self.replays = self.device.type == "cuda"
+        """Whether steps are recorded and replayed."""
         self._state = state_dict
         self._embedding = self._take("model.embed_tokens.weight")
         self._norm = _own(state_dict["model.norm.weight"])
@@ -151,7 +160,8 @@ class Decoder:
             return logits[places], cache
         config, rows = self.config, len(prompts)
         shape = (rows, config.num_key_value_heads, -(-capacity // BLOCK) * BLOCK, config.head_dim)
-        cache = Cache(*([self._zeros(*shape) for _ in range(config.num_hidden_layers)] for _ in range(2)))
+        keys, values = ([self._zeros(*shape) for _ in range(config.num_hidden_layers)] for _ in range(2))
+        cache = Cache(keys, values)
         hidden = self._zeros(rows, config.hidden_size)
         for width, group in _groups(prompts):
             tokens = torch.tensor([prompts[row] + [0] * (width - len(prompts[row])) for row in group])
@@ -177,24 +187,45 @@ class Decoder:
         return self._hidden(tokens.flatten(), positions.repeat(count), mix).view(count, width, -1)
 
     @torch.inference_mode()
-    def step(self, tokens: Tensor, positions: Tensor, cache: Cache) -> Tensor:
+    def step(self, tokens: Tensor, positions: Tensor, cache: Cache, longest: int | None = None) -> Tensor:
         """Add one token to each row.
 
         Args:
             tokens: (B,) int64.
             positions: (B,) int64, where each token stands in its row: the length of the row so far.
             cache: is changed.
+            longest: no position is larger; asked of the device where it is not given.
 
         Returns:
-            The logits behind each token, (B, V).
+            The logits behind each token, (B, V); where steps are replayed, they hold until the next one.
         """
 
-        longest = int(positions.max())
+        keys, values = cache.keys, cache.values
+
+        def run(tokens: Tensor, positions: Tensor, longest: int) -> Tensor:
+            return self._logits(self.attended(tokens, positions, keys, values, longest))
+
+        longest = int(positions.max()) if longest is None else longest
+        if not self.replays:
+            return run(tokens, positions, longest)
+        cache.replay = cache.replay or Replay(run)
+        return cache.replay(tokens, positions, longest)
+
+    def attended(
+        self, tokens: Tensor, positions: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], longest: int
+    ) -> Tensor:
+        """Hidden states (B, hidden) of one token more for each row of a cache.
+
+        Args:
+            tokens, positions: (B,) int64.
+            keys, values: the layers' caches, (B, key-value heads, capacity, head_dim); changed in place.
+            longest: no position is larger.
+        """
 
         def mix(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            return attend(query, key, value, cache.keys[layer], cache.values[layer], positions, longest)
+            return attend(query, key, value, keys[layer], values[layer], positions, longest)
 
-        return self._logits(self._hidden(tokens, positions, mix))
+        return self._hidden(tokens, positions, mix)
 
     def hidden_states(self, tokens: Tensor, positions: Tensor, mix: Attend) -> Tensor:
         """What the blocks make of any tokens side by side, for callers that keep caches of their own.
@@ -219,14 +250,22 @@ class Decoder:
         spare = max(0, self._min_rows - count)
         cosine, sine = self._cosine[positions], self._sine[positions]
         heads = (config.num_attention_heads, config.num_key_value_heads)
+        add_norm, split, gate = _add_norm, split_heads, swiglu
+        if self.fuses:
+            add_norm, split, gate = compiled(add_norm), compiled(split), compiled(gate)
         x = F.embedding(F.pad(tokens, (0, spare)), self._embedding)  # (N + spare, hidden)
+        update: Tensor | None = None
         for layer, block in enumerate(self._blocks):
-            qkv = block.qkv(rms_norm(x, block.input_norm, eps))[None, :count]
-            query, key, value = split_heads(qkv, block.q_norm, block.k_norm, cosine, sine, heads, eps)
+            x, normed = add_norm(x, update, block.input_norm, eps)
+            query, key, value = split(
+                block.qkv(normed)[None, :count], block.q_norm, block.k_norm, cosine, sine, heads, eps
+            )
             mixed = mix(layer, query[0], key[0], value[0])
-            x = x + block.output(F.pad(mixed, (0, 0, 0, spare)) if spare else mixed)
-            x = x + block.down(swiglu(block.gate_up(rms_norm(x, block.middle_norm, eps))))
-        return x[:count]
+            x, normed = add_norm(
+                x, block.output(F.pad(mixed, (0, 0, 0, spare)) if spare else mixed), block.middle_norm, eps
+            )
+            update = block.down(gate(block.gate_up(normed)))
+        return (x if update is None else x + update)[:count]
 
     def _logits(self, hidden: Tensor) -> Tensor:
         rows = len(hidden)
@@ -235,6 +274,12 @@ class Decoder:
 
     def _zeros(self, *shape: int) -> Tensor:
         return torch.zeros(shape, dtype=self.dtype, device=self.device)
+
+
+def _add_norm(x: Tensor, update: Tensor | None, weight: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """The residual stream with a block's part added, and its norm."""
+    x = x if update is None else x + update
+    return x, rms_norm(x, weight, eps)
 
 
 def _own(weight: Tensor) -> Tensor:

@@ -332,7 +332,9 @@ class Engine:
         streams = torch.tensor([row.stream for row in rows], device=device)
         steps = torch.tensor([row.drawn for row in rows], device=device)
         noise = RowStreams(streams, steps, self._words)
-        drawn: list[int] = choose(logits, noise, 0, rows[0].ticket.request.sampling)[0].tolist()
+        drawn: list[int] = choose(logits, noise, 0, rows[0].ticket.request.sampling, fuse=self._decoder.fuses)[
+            0
+        ].tolist()
         return drawn
 
     def _adjusted(self, row: Row, logits: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ class Generator:
         config: SamplingConfig,
         *,
         ids: Sequence[int] | None = None,
-        batch_size: int = 64,
+        batch_size: int | None = None,
     ) -> list[Generation]:
         """Continue every prompt.
 
@@ -71,7 +71,7 @@ class Generator:
         Args:
             prompts: texts, or tokens. An empty one starts a new document.
             ids: a number for each prompt, which names its random stream; by default its place in the list.
-            batch_size: most prompts that are decoded together; memory grows with it.
+            batch_size: most prompts that are decoded together; memory grows with it. None: as many as suit the device.
 
         Raises:
             DanluError: a prompt fills the model's context.
@@ -140,7 +140,7 @@ def generate(
     config: SamplingConfig,
     *,
     ids: Sequence[int] | None = None,
-    batch_size: int = 64,
+    batch_size: int | None = None,
 ) -> list[Generation]:
     """Continue every prompt; see `Generator.generate`."""
     return Generator(model, tokenizer).generate(prompts, config, ids=ids, batch_size=batch_size)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from danlu.generation.config import SamplingConfig
 from danlu.model.kernels import Kernels
-from danlu.model.ops import kernels_for
+from danlu.model.ops import compiled, kernels_for
 
 
 class RandomStreams:
@@ -34,12 +34,7 @@ class RandomStreams:
     def exponential(self, step: int, tokens: Tensor | None = None) -> Tensor:
         """Minus the variates, all below 0, of one step: (B, V), or (B, K) for chosen tokens (B, K)."""
         words = self._tokens if tokens is None else self._tokens[tokens]
-        # 32-bit: a product and a sum with 63 bits of key, then a finaliser in the manner of MurmurHash3. The shifts
-        # keep the sign, which costs one bit; 31 are left.
-        bits = (words * self._factor[:, step, None]).add_(self._offset[:, step, None])
-        bits.bitwise_xor_(bits >> 15).mul_(-0x7A143595).bitwise_xor_(bits >> 13).mul_(-0x3D4D51CB)
-        bits.bitwise_xor_(bits >> 16).bitwise_and_(0x7FFFFFFF).bitwise_or_(1)
-        return bits.float().mul_(-(2.0**-31)).log1p_()  # log(1 - u), u in (0, 1]: finely spaced where it is small
+        return _exponential(words, self._factor[:, step], self._offset[:, step])
 
     def words(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """What the hash of one step is made of: int32 (V,), (B,) and (B,)."""
@@ -76,11 +71,24 @@ def token_words(vocab_size: int, device: torch.device) -> Tensor:
     return _low_half(_mix(torch.arange(vocab_size, device=device) * _GOLDEN))
 
 
-def choose(logits: Tensor, streams: RandomStreams, step: int, config: SamplingConfig) -> tuple[Tensor, Tensor]:
+def _exponential(words: Tensor, factor: Tensor, offset: Tensor) -> Tensor:
+    """Minus exponential variates, fp32 (B, K), from int32 (K,) or (B, K), (B,) and (B,)."""
+    # 32-bit: a product and a sum with 63 bits of key, then a finaliser in the manner of MurmurHash3. The shifts
+    # keep the sign, which costs one bit; 31 are left.
+    bits = (words * factor[:, None]).add_(offset[:, None])
+    bits.bitwise_xor_(bits >> 15).mul_(-0x7A143595).bitwise_xor_(bits >> 13).mul_(-0x3D4D51CB)
+    bits.bitwise_xor_(bits >> 16).bitwise_and_(0x7FFFFFFF).bitwise_or_(1)
+    return bits.float().mul_(-(2.0**-31)).log1p_()  # log(1 - u), u in (0, 1]: finely spaced where it is small
+
+
+def choose(
+    logits: Tensor, streams: RandomStreams, step: int, config: SamplingConfig, *, fuse: bool = False
+) -> tuple[Tensor, Tensor]:
     """The next token of every row.
 
     Args:
         logits: (B, V).
+        fuse: compile the passes over the vocabulary, where nothing is filtered out.
 
     Returns:
         The tokens (B,) int64, and their log-probabilities (B,), in nats, under softmax(logits / temperature) before any
@@ -88,6 +96,10 @@ def choose(logits: Tensor, streams: RandomStreams, step: int, config: SamplingCo
     """
     if not config.top_k and (kernels := kernels_for(logits)):
         return _choose_fused(kernels, logits, streams, step, config)
+    if fuse and config.temperature > 0 and not config.top_k and config.top_p == 1 and config.min_p == 0:
+        rescale = logits.new_full((), 1 / config.temperature, dtype=torch.float32)
+        found: tuple[Tensor, Tensor] = compiled(_race)(logits, *streams.words(step), rescale)
+        return found
     scaled = logits.float()
     if config.temperature > 0:
         scaled = scaled * (1 / config.temperature)
@@ -100,6 +112,15 @@ def choose(logits: Tensor, streams: RandomStreams, step: int, config: SamplingCo
         chosen = ids.gather(-1, _draw(few, few.exp(), streams.exponential(step, ids), config))
     else:
         chosen = _draw(scaled, weights, streams.exponential(step), config)
+    return chosen[:, 0], scaled.gather(-1, chosen)[:, 0] - weights.sum(-1).log()
+
+
+def _race(logits: Tensor, words: Tensor, factor: Tensor, offset: Tensor, rescale: Tensor) -> tuple[Tensor, Tensor]:
+    """`choose` where every token may be drawn, in a form that is compiled to a few passes."""
+    scaled = logits.float() * rescale
+    scaled = scaled - scaled.amax(-1, keepdim=True)
+    weights = scaled.exp()
+    chosen = (weights / _exponential(words, factor, offset)).argmin(-1, keepdim=True)
     return chosen[:, 0], scaled.gather(-1, chosen)[:, 0] - weights.sum(-1).log()
 
 

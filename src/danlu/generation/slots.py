@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from danlu.generation.attention import BLOCK, attend
-from danlu.generation.decoder import Decoder
+from danlu.generation.decoder import Attend, Decoder
 from danlu.generation.pages import fresh
 from danlu.generation.prefix import BLOCK_TOKENS
+from danlu.generation.replay import Replay
 
 
 class Staging:
@@ -90,6 +91,7 @@ class Slots:
         self._pages = [pages for _, pages in made if pages is not None]
         self._keys = [tensor for tensor, _ in made[: config.num_hidden_layers]]
         self._values = [tensor for tensor, _ in made[config.num_hidden_layers :]]
+        self._replay = Replay(self._rows) if decoder.replays else None
 
     def put(self, slot: int, staging: Staging) -> None:
         """Fill a slot from a prompt that has been read."""
@@ -120,10 +122,29 @@ class Slots:
             Hidden states (N, hidden): of the rows, then of the pieces' tokens.
         """
         rows, device = len(tokens), self._decoder.device
-        every = tokens + [token for piece in pieces for token in piece.staging.tokens[piece.start : piece.end]]
-        places = positions + [place for piece in pieces for place in range(piece.start, piece.end)]
-        where = torch.tensor(places, device=device)
-        own, longest = where[:rows], max(positions, default=0)
+        if self._replay is None:
+            where = torch.tensor(positions + _places(pieces), device=device)
+            every = torch.tensor(tokens + _tokens(pieces), device=device)
+            return self._decoder.hidden_states(every, where, self._mix(rows, where[:rows], positions, pieces))
+        parts = []
+        if rows:
+            # Slots that no row is in take part up to a number that comes up often: they hold nothing.
+            spare = [0] * (min(self.count, _alike(rows)) - rows)
+            every, where = (torch.tensor(each + spare, device=device) for each in (tokens, positions))
+            parts.append(self._replay(every, where, max(positions))[:rows])
+        if pieces:
+            where, every = (torch.tensor(each, device=device) for each in (_places(pieces), _tokens(pieces)))
+            parts.append(self._decoder.hidden_states(every, where, self._mix(0, where[:0], [], pieces)))
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+    def _rows(self, tokens: Tensor, positions: Tensor, longest: int) -> Tensor:
+        """A token more for each of the first rows."""
+        keys, values = ([layer[: len(tokens)] for layer in layers] for layers in (self._keys, self._values))
+        return self._decoder.attended(tokens, positions, keys, values, longest)
+
+    def _mix(self, rows: int, own: Tensor, positions: list[int], pieces: Sequence[Piece]) -> Attend:
+        """Attention of the first rows, whose tokens stand at `own`, and of some pieces behind them."""
+        longest = max(positions, default=0)
 
         def mix(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
             parts, at = [], rows
@@ -137,7 +158,20 @@ class Slots:
                 at = after
             return torch.cat(parts) if len(parts) > 1 else parts[0]
 
-        return self._decoder.hidden_states(torch.tensor(every, device=device), where, mix)
+        return mix
+
+
+def _places(pieces: Sequence[Piece]) -> list[int]:
+    return [place for piece in pieces for place in range(piece.start, piece.end)]
+
+
+def _tokens(pieces: Sequence[Piece]) -> list[int]:
+    return [token for piece in pieces for token in piece.staging.tokens[piece.start : piece.end]]
+
+
+def _alike(rows: int) -> int:
+    """The number of rows, rounded up: 1, 2, 4, 8, then multiples of 8."""
+    return 1 << (rows - 1).bit_length() if rows <= 8 else -(-rows // 8) * 8
 
 
 def bytes_of_token(decoder: Decoder) -> int:

@@ -1,7 +1,11 @@
 """Which device computes and in which number format. The only place that asks torch about a vendor's chip."""
 
+import importlib.util
+import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import torch
@@ -73,6 +77,22 @@ def compute_dtype(device: torch.device, precision: Precision = "auto") -> torch.
     if precision == "auto":
         return torch.bfloat16 if has_native_bf16(device) else torch.float32
     return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+@cache
+def compile_problem(device_type: str) -> str | None:
+    """Why torch.compile makes no code for an accelerator, in a few words; None where it does.
+
+    Args:
+        device_type: torch's: cuda (ROCm too), npu, ...; a processor needs no compilation, which its fused passes save.
+    """
+    if device_type != "cuda":
+        return f"torch.compile is not known to serve {device_type}"
+    if importlib.util.find_spec("triton") is None:
+        return "Triton is not installed"
+    if not any(shutil.which(name) for name in (os.environ.get("CC", "cc"), "gcc", "clang")):
+        return "no C compiler was found (install gcc or clang, or set CC)"
+    return None
 
 
 def accelerators() -> tuple[Accelerator, ...]:

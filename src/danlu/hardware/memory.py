@@ -23,3 +23,11 @@ def measured_peak_memory(device: torch.device) -> int:
     if device.type != "cpu":
         return int(torch.accelerator.max_memory_allocated(device))
     return peak_memory()
+
+
+def free_memory(accelerator: torch.device) -> int:
+    """Bytes of an accelerator that a new tensor could take, those included that the allocator keeps for later."""
+    backend = torch.get_device_module(accelerator)
+    free, _ = backend.mem_get_info(accelerator)
+    kept = torch.accelerator.memory_reserved(accelerator) - torch.accelerator.memory_allocated(accelerator)
+    return int(free + kept)

@@ -5,7 +5,9 @@ The plain form is the definition, runs on any device, and is what `torch.compile
 """
 
 import itertools
-from typing import Any
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +24,24 @@ more the half above the diagonal is computed too (224 tokens on AVX2, forward an
 
 _KEPT_LOGITS = 2**25
 """Numbers (64 MB in bfloat16) that the gradient of log-probabilities may keep instead of computing them again."""
+_CPU_ROWS = 2048
+_ACCELERATOR_LOGITS = 2**28
+"""Logits (512 MB in bfloat16) that exist at the same time on an accelerator: fewer, and the table's gradient, which is
+read and written for every chunk, takes longer than the products."""
+
+_RECOMPILATIONS = 64
+
+Passes = TypeVar("Passes", bound=Callable[..., Any])
+
+
+@cache
+def compiled(function: Passes) -> Passes:
+    """A function of tensors as one or two kernels of an accelerator; compiled at its first call, and again for other
+    shapes.
+    """
+    # Beyond the limit it would run as it is, several times slower: a process may hold several models.
+    torch._dynamo.config.recompile_limit = max(_RECOMPILATIONS, torch._dynamo.config.recompile_limit)
+    return cast(Passes, torch.compile(function))
 
 
 def kernels_for(x: Tensor) -> Kernels | None:
@@ -62,23 +82,27 @@ def split_heads(
         num_heads: (H, K).
 
     Returns:
-        q (B, H, T, Dh), k and v (B, K, T, Dh), contiguous.
+        q (B, H, T, Dh), k and v (B, K, T, Dh).
     """
     if kernels := kernels_for(qkv):
         q_weight, k_weight = (None if w is None else w.float() for w in (q_weight, k_weight))
         return _apply(_SplitHeads, qkv, q_weight, k_weight, cosine, sine, num_heads, eps, kernels)
     heads, kv_heads = num_heads
     batch, time, _ = qkv.shape
-    if cosine.dim() == 3:
-        cosine, sine = cosine.unsqueeze(1), sine.unsqueeze(1)
-    q, k, v = qkv.view(batch, time, heads + 2 * kv_heads, -1).transpose(1, 2).split((heads, kv_heads, kv_heads), dim=1)
+    # In the order in which the product wrote them: transposed first, the passes here take several times as long.
+    cosine, sine = cosine.unsqueeze(-2), sine.unsqueeze(-2)  # (T, 1, Dh / 2) or (B, T, 1, Dh / 2)
+    q, k, v = qkv.view(batch, time, heads + 2 * kv_heads, -1).split((heads, kv_heads, kv_heads), dim=2)
     q = rotate(q if q_weight is None else rms_norm(q, q_weight, eps), cosine, sine)
     k = rotate(k if k_weight is None else rms_norm(k, k_weight, eps), cosine, sine)
-    return q, k, v.contiguous()
+    return q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
 
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Rotary positions (Su et al. 2021) in the rotate-half layout. x: (..., T, Dh); cosine, sine: (..., T, Dh / 2)."""
+    """Rotary positions (Su et al. 2021) in the rotate-half layout.
+
+    Args:
+        x: (..., Dh).  cosine, sine: (..., Dh / 2), or what broadcasts to it.
+    """
     first, second = x.float().chunk(2, dim=-1)
     return torch.cat((first * cosine - second * sine, second * cosine + first * sine), dim=-1).to(x.dtype)
 
@@ -131,29 +155,39 @@ def swiglu(gate_up: Tensor) -> Tensor:
     return F.silu(gate) * up
 
 
-def linear_cross_entropy(hidden: Tensor, table: Tensor, targets: Tensor, chunk: int = 2048) -> Tensor:
+def linear_cross_entropy(
+    hidden: Tensor, table: Tensor, targets: Tensor, *, chunk: int | None = None, fuse: bool = False
+) -> Tensor:
     """Sum over tokens of -log softmax(hidden table^T)[target], without keeping all logits.
 
     Args:
         hidden: (M, D).  table: (V, D), cast to hidden's dtype.  targets: (M,) int64; negative ones are ignored.
-        chunk: rows whose logits exist at the same time.
+        chunk: rows whose logits exist at the same time; None: as many as suit the device.
+        fuse: compile the passes over the logits.
 
     Returns:
         A scalar, fp32 (nats).
     """
-    return _apply(_LinearCrossEntropy, hidden, table, targets, chunk)
+    return _apply(_LinearCrossEntropy, hidden, table, targets, chunk or _rows_at_once(table), fuse)
 
 
-def token_losses(hidden: Tensor, table: Tensor, targets: Tensor, chunk: int = 2048) -> Tensor:
+def token_losses(
+    hidden: Tensor, table: Tensor, targets: Tensor, *, chunk: int | None = None, fuse: bool = False
+) -> Tensor:
     """As `linear_cross_entropy`, but (M,) fp32, one loss a token, without gradient."""
-    table = table.to(hidden.dtype)
-    return torch.cat(
-        [_softmax_loss(h @ table.t(), t)[0] for h, t in zip(hidden.split(chunk), targets.split(chunk), strict=True)]
-    )
+    chunk, table = chunk or _rows_at_once(table), table.to(hidden.dtype)
+    parts = zip(hidden.split(chunk), targets.split(chunk), strict=True)
+    return torch.cat([_softmax_loss(h @ table.t(), t, fuse)[0] for h, t in parts])
 
 
 def token_logprobs(
-    hidden: Tensor, table: Tensor, targets: Tensor, *, temperature: float = 1.0, chunk: int = 2048
+    hidden: Tensor,
+    table: Tensor,
+    targets: Tensor,
+    *,
+    temperature: float = 1.0,
+    chunk: int | None = None,
+    fuse: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """log softmax(hidden table^T / temperature)[target] of each token, with gradient, and the distribution's entropy.
 
@@ -162,32 +196,46 @@ def token_logprobs(
     Args:
         hidden: (M, D).  table: (V, D), cast to hidden's dtype.  targets: (M,) int64, none negative.
         temperature: what the logits are divided by.
-        chunk: rows whose logits exist at the same time.
+        chunk: rows whose logits exist at the same time; None: as many as suit the device.
+        fuse: compile the passes over the logits.
 
     Returns:
         Log-probabilities (M,) and entropies (M,), fp32 (nats); the entropies carry no gradient.
     """
-    logprobs, entropies = _apply(_TokenLogprobs, hidden, table, targets, temperature, chunk)
+    chunk = chunk or _rows_at_once(table)
+    logprobs, entropies = _apply(_TokenLogprobs, hidden, table, targets, temperature, chunk, fuse)
     return logprobs, entropies
 
 
-def _softmax_loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def _rows_at_once(table: Tensor) -> int:
+    """Rows whose logits may exist at the same time: a power of two, so that chunks are alike."""
+    if table.device.type == "cpu":
+        return _CPU_ROWS
+    return 1 << (max(1024, _ACCELERATOR_LOGITS // table.size(0)).bit_length() - 1)
+
+
+def _softmax_loss(logits: Tensor, targets: Tensor, fuse: bool) -> tuple[Tensor, Tensor]:
     """Loss a row (M,), and softmax - onehot (M, V), which may reuse the memory of `logits`."""
     if kernels := kernels_for(logits):
         losses = torch.empty(logits.size(0))
         kernels.call("cross_entropy", logits.dtype, logits, targets.contiguous(), losses, *logits.shape)
         return losses, logits
+    return (compiled(_plain_softmax_loss) if fuse else _plain_softmax_loss)(logits, targets)
+
+
+def _plain_softmax_loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     logprobs = torch.log_softmax(logits.float(), dim=-1)
-    valid = targets >= 0
-    at = targets.clamp_min(0)[:, None]
-    losses = torch.where(valid, -logprobs.gather(1, at)[:, 0], 0.0)
-    gradient = logprobs.exp().scatter_add(1, at, torch.full_like(at, -1, dtype=torch.float32))
-    return losses, (gradient * valid[:, None]).to(logits.dtype)
+    valid, at = (targets >= 0)[:, None], targets.clamp_min(0)[:, None]
+    losses = torch.where(valid, -logprobs.gather(1, at), 0.0)[:, 0]
+    probs = logprobs.exp()
+    # A comparison and not a scattered sum, which could not be fused with the passes around it.
+    gradient = torch.where(torch.arange(logits.size(1), device=logits.device) == at, probs - 1, probs)
+    return losses, (gradient * valid).to(logits.dtype)
 
 
 class _LinearCrossEntropy(Function):
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, table: Tensor, targets: Tensor, chunk: int) -> Tensor:
+    def forward(ctx: Any, hidden: Tensor, table: Tensor, targets: Tensor, chunk: int, fuse: bool) -> Tensor:
         # The gradient is made while a chunk's logits are in cache, so they are never computed twice.
         weight = table.to(hidden.dtype)
         total = torch.zeros((), device=hidden.device)
@@ -196,7 +244,7 @@ class _LinearCrossEntropy(Function):
         d_table = torch.zeros(table.shape, device=hidden.device) if needs_table else None
         for start in range(0, hidden.size(0), chunk):
             rows = slice(start, start + chunk)
-            losses, gradient = _softmax_loss(hidden[rows] @ weight.t(), targets[rows])
+            losses, gradient = _softmax_loss(hidden[rows] @ weight.t(), targets[rows], fuse)
             total += losses.sum()
             if d_hidden is not None:
                 torch.mm(gradient, weight, out=d_hidden[rows])
@@ -215,13 +263,14 @@ class _LinearCrossEntropy(Function):
             None if d_table is None else (d_table * grad).to(ctx.table_dtype),
             None,
             None,
+            None,
         )
 
 
 class _TokenLogprobs(Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, table: Tensor, targets: Tensor, temperature: float, chunk: int
+        ctx: Any, hidden: Tensor, table: Tensor, targets: Tensor, temperature: float, chunk: int, fuse: bool
     ) -> tuple[Tensor, Tensor]:
         weight = table.to(hidden.dtype)
         keep = any(ctx.needs_input_grad) and hidden.size(0) * table.size(0) <= _KEPT_LOGITS
@@ -230,13 +279,13 @@ class _TokenLogprobs(Function):
         kept = []
         for start in range(0, hidden.size(0), chunk):
             rows = slice(start, start + chunk)
-            losses, gradient = _softmax_loss(_logits(hidden[rows], weight, temperature), targets[rows])
+            losses, gradient = _softmax_loss(_logits(hidden[rows], weight, temperature), targets[rows], fuse)
             logprobs[rows] = -losses
-            entropies[rows] = _entropy(gradient, targets[rows])
+            entropies[rows] = (compiled(_entropy) if fuse else _entropy)(gradient, targets[rows])
             if keep:
                 kept.append(gradient)
         ctx.save_for_backward(hidden, table, targets, *kept)
-        ctx.options = (temperature, chunk)
+        ctx.options = (temperature, chunk, fuse)
         ctx.mark_non_differentiable(entropies)
         return logprobs, entropies
 
@@ -244,7 +293,7 @@ class _TokenLogprobs(Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> Any:
         hidden, table, targets, *kept = ctx.saved_tensors
-        temperature, chunk = ctx.options
+        temperature, chunk, fuse = ctx.options
         weight = table.to(hidden.dtype)
         d_hidden = torch.empty_like(hidden)
         d_table = torch.zeros(table.shape, device=hidden.device) if ctx.needs_input_grad[1] else None
@@ -252,12 +301,14 @@ class _TokenLogprobs(Function):
         for number, start in enumerate(range(0, hidden.size(0), chunk)):
             rows = slice(start, start + chunk)
             gradient = (
-                kept[number] if kept else _softmax_loss(_logits(hidden[rows], weight, temperature), targets[rows])[1]
+                kept[number]
+                if kept
+                else _softmax_loss(_logits(hidden[rows], weight, temperature), targets[rows], fuse)[1]
             )
             d_hidden[rows] = (gradient @ weight) * scale[rows]
             if d_table is not None:
                 d_table += gradient.t() @ (hidden[rows] * scale[rows])
-        return d_hidden, None if d_table is None else d_table.to(table.dtype), None, None, None
+        return d_hidden, None if d_table is None else d_table.to(table.dtype), None, None, None, None
 
 
 def _logits(hidden: Tensor, weight: Tensor, temperature: float) -> Tensor:
@@ -267,8 +318,8 @@ def _logits(hidden: Tensor, weight: Tensor, temperature: float) -> Tensor:
 
 def _entropy(gradient: Tensor, targets: Tensor) -> Tensor:
     """Entropy a row from softmax - onehot."""
-    probs = gradient.float()
-    probs = probs.scatter_add(1, targets[:, None], torch.ones_like(targets, dtype=torch.float32)[:, None])
+    wide = gradient.float()
+    probs = torch.where(torch.arange(wide.size(1), device=wide.device) == targets[:, None], wide + 1, wide)
     return torch.special.entr(probs.clamp_min(0)).sum(-1)
 
 

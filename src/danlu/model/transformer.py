@@ -124,6 +124,13 @@ class Backbone(nn.Module):
         self.config = config
         self.compute_dtype = compute_dtype
         self.model = Decoder(config)
+        self.fuse = False
+
+    def compile_parts(self) -> None:
+        """Have the blocks and the passes over logits compiled at their first use; one block's code serves all."""
+        for layer in self.model.layers:
+            layer.compile()
+        self.fuse = True
 
     def hidden(
         self,
@@ -203,12 +210,13 @@ class Transformer(Backbone):
         hidden, wanted = self.hidden(tokens, positions, segments).flatten(0, 1), targets.flatten()
         if tokens.device.type == "cpu" and not (counts := wanted >= 0).all():
             hidden, wanted = hidden[counts], wanted[counts]  # elsewhere, waiting for their number costs more
-        return linear_cross_entropy(hidden, self.head_weight, wanted)
+        return linear_cross_entropy(hidden, self.head_weight, wanted, fuse=self.fuse)
 
     def token_losses(self, tokens: Tensor, targets: Tensor) -> Tensor:
         """The loss (nats) of each target (B, T), without gradient."""
         with torch.no_grad():
-            flat = token_losses(self.hidden(tokens).flatten(0, 1), self.head_weight, targets.flatten())
+            hidden = self.hidden(tokens).flatten(0, 1)
+            flat = token_losses(hidden, self.head_weight, targets.flatten(), fuse=self.fuse)
         return flat.view_as(targets)
 
     def token_logprobs(
@@ -227,7 +235,9 @@ class Transformer(Backbone):
         """
         hidden, wanted = self.hidden(tokens, positions, segments).flatten(0, 1), targets.flatten()
         places = (wanted >= 0).nonzero()[:, 0]
-        found = token_logprobs(hidden[places], self.head_weight, wanted[places], temperature=temperature)
+        found = token_logprobs(
+            hidden[places], self.head_weight, wanted[places], temperature=temperature, fuse=self.fuse
+        )
         logprobs, entropies = (
             hidden.new_zeros(wanted.shape, dtype=torch.float32).index_put((places,), x) for x in found
         )

@@ -19,7 +19,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from danlu.common.duration import format_count
 from danlu.common.interrupt import stop_between_steps
 from danlu.common.progress import Progress
-from danlu.hardware.device import Precision, choose_device, compute_dtype
+from danlu.hardware.device import Precision, choose_device, compile_problem, compute_dtype
 from danlu.hardware.memory import measured_peak_memory, reset_peak_memory
 from danlu.hardware.peak import measured_peak
 from danlu.model.kernels import load as load_kernels
@@ -70,15 +70,16 @@ class Engine:
         problem = load_kernels()
         if device.type == "cpu" and isinstance(problem, str):
             report(f"Training runs in plain PyTorch, several times slower: {problem}.")
+        if device.type != "cpu" and settings.compile == "auto" and (reason := compile_problem(device.type)):
+            report(f"Training runs without compilation, about half as fast: {reason}.")
         return cls(device, compute_dtype(device, settings.precision), join_world(device))
 
     def place(self, model: Shardable, compile: Literal["auto", "on", "off"]) -> Shardable:
         """A model (the same on every process) on the device, compiled and shared out."""
         reset_peak_memory(self.device)
         model.to(self.device)
-        if compile == "on" or (compile == "auto" and self.device.type == "cuda"):
-            for layer in model.model.layers:
-                layer.compile()  # one block's code serves all
+        if compile == "on" or (compile == "auto" and compile_problem(self.device.type) is None):
+            model.compile_parts()
         return shard(model, self.world, self.device)
 
     def agreed(self, wish: bool) -> bool:
