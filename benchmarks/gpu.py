@@ -39,6 +39,7 @@ from danlu.tokens.chat import Text
 from danlu.training.distributed import World
 from danlu.training.loop import Batch, Loss, M, StepResult, train_steps
 from danlu.training.optimizer import Optimizer
+from danlu.training.pieces import tokens_at_once
 from danlu.training.pretrain import TokenBatch, next_token_loss
 from danlu.training.schedule import Schedule
 from ppo_speed import Work, danlu_speed  # beside this file
@@ -51,7 +52,6 @@ class Case:
     name: str
     model: ModelConfig
     context: int
-    micro_tokens: int
     step_tokens: int
 
 
@@ -70,10 +70,10 @@ def model(width: int, layers: int, heads: int, kv_heads: int, inner: int, vocabu
 
 
 CASES = (
-    Case("124M", model(768, 12, 12, 12, 2048, 50304), 1024, 32768, 262144),
-    Case("1B", model(2048, 16, 16, 16, 5632, 50304), 2048, 16384, 131072),
+    Case("124M", model(768, 12, 12, 12, 2048, 50304), 1024, 262144),
+    Case("1B", model(2048, 16, 16, 16, 5632, 50304), 2048, 131072),
 )
-TINY = (Case("tiny", model(128, 2, 4, 4, 352, 1024), 128, 1024, 4096),)
+TINY = (Case("tiny", model(128, 2, 4, 4, 352, 1024), 128, 4096),)
 
 
 def synchronize(device: torch.device) -> None:
@@ -125,7 +125,7 @@ def train(case: Case, device: torch.device, compiled: bool, steps: int) -> dict[
         network.compile_parts()
     optimizer = Optimizer(network, 0.02, 0.005, 0.0, torch.bfloat16)
     tokens = torch.randint(case.model.vocab_size, (case.step_tokens // case.context, case.context + 1), device=device)
-    pieces = tokens.split(case.micro_tokens // case.context)
+    pieces = tokens.split(tokens_at_once(case.model, device) // case.context)
     data = [TokenBatch(p[:, :-1].contiguous(), p[:, 1:].contiguous(), p[:, 1:].numel()) for p in pieces]
     loop = steps_of(network, optimizer, next_token_loss, data)
     first = timed(device, lambda: next(loop))

@@ -114,7 +114,7 @@ def run_dpo(
     report(fitted.summary("rankings") + f"; {len(judged)} held out")
     order = Order(len(units), config.batch_size, config.epochs, config.seed)
     lengths = [sum(len(text.tokens) for text in unit.texts) for unit in units]
-    piece = piece_size(config.micro_batch_size, sum(lengths) / len(lengths), engine.device)
+    piece = piece_size(config.micro_batch_size, sum(lengths) / len(lengths), begun.config, engine)
     width = begun.limits.context if config.packing else None
 
     def ranked(some: Sequence[RankedTexts]) -> RankedBatch:

@@ -18,8 +18,6 @@ from danlu.alignment.rollout import Rollout
 from danlu.tokens.order import Permutation
 from danlu.training.distributed import World
 
-_CPU_TOKENS, _ACCELERATOR_TOKENS = 4096, 65536
-
 
 class Reward(Protocol):
     """What says how good responses are."""
@@ -117,16 +115,14 @@ def gather(world: World, mine: Rollout, scores: Tensor, total: int) -> tuple[Rol
     return Rollout(**{name: all_of(tensor) for name, tensor in fields.items()}, ended=ended), all_of(scores)
 
 
-def micro_batches(rollout: Rollout, rows: Tensor, world: World, micro_batch_size: int | None) -> Iterator[Tensor]:
-    """This process's part of some episodes (indices), cut into micro-batches of like length.
+def micro_batches(rollout: Rollout, rows: Tensor, world: World, size: int) -> Iterator[Tensor]:
+    """This process's part of some episodes (indices), cut into micro-batches of a size and of like length.
 
     Every process gets equally many, of equal size.
     """
     assert len(rows) % world.size == 0
     by_length = rows[torch.argsort(rollout.response_ends[rows].cpu(), stable=True)]
     mine = by_length[world.rank :: world.size]
-    budget = _CPU_TOKENS if rollout.tokens.device.type == "cpu" else _ACCELERATOR_TOKENS
-    size = micro_batch_size or max(1, budget // rollout.tokens.size(1))
     yield from mine.split(size)
 
 

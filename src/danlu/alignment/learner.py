@@ -35,6 +35,7 @@ from danlu.model.transformer import Transformer
 from danlu.tokens.loader import Loader
 from danlu.training.distributed import World
 from danlu.training.loop import Loss, StepResult
+from danlu.training.pieces import tokens_at_once
 
 C = TypeVar("C", bound=RewardLearningConfig)
 
@@ -134,6 +135,8 @@ class Learner(ABC, Generic[C]):
         self._results: list[StepResult] = []
         self._ratio_max = 0.0
         self._drawn_gap = 0.0
+        models = 1 if learned.value is None else 2
+        self._at_once = tokens_at_once(learned.policy.config, setting.device, setting.world.size, trained=models)
         policy = learned.policy.named_parameters()
         self.average = {name: p.detach().clone() for name, p in policy} if config.ema else {}
         """The policy's averaged weights."""
@@ -197,7 +200,7 @@ class Learner(ABC, Generic[C]):
         rows = self._minibatches(iteration, epoch)[minibatch]
         tokens = int(self.experience.mask[rows].sum())
         with self.timed("learn"):
-            for piece in micro_batches(self.experience.rollout, rows, world, config.micro_batch_size):
+            for piece in micro_batches(self.experience.rollout, rows, world, self._piece(self.experience.rollout)):
                 yield self.experience.rows(piece)
             yield from self._pretraining(step, tokens)
 
@@ -260,6 +263,10 @@ class Learner(ABC, Generic[C]):
         gap = torch.where(experience.mask, logprobs.detach() - experience.logprobs, 0.0)
         self._ratio_max = max(self._ratio_max, float(gap.abs().max().exp()))
 
+    def _piece(self, rollout: Rollout) -> int:
+        """Episodes of a micro-batch."""
+        return self.config.micro_batch_size or max(1, self._at_once // rollout.tokens.size(1))
+
     def _minibatches(self, iteration: int, epoch: int) -> list[Tensor]:
         config = self.config
         return minibatches(config.batch_size, config.minibatch_size, (config.seed, iteration, epoch, 3))
@@ -298,7 +305,7 @@ class Learner(ABC, Generic[C]):
         pieces = [
             piece
             for rows in self._minibatches(iteration, 0)
-            for piece in micro_batches(rollout, rows, world, config.micro_batch_size)
+            for piece in micro_batches(rollout, rows, world, self._piece(rollout))
         ]
         with self.timed("score"):
             logprobs = score_in_pieces(rollout, pieces, world, lambda rows: self.policy_logprobs(policy, rows)[0])
@@ -316,7 +323,7 @@ class Learner(ABC, Generic[C]):
         sequences = -(-mix.sequences // world.size) * world.size  # as many passes on every process
         mine = world.share(sequences)
         scale = response_tokens / (sequences * mix.context)
-        size = max(1, (4096 if self.setting.device.type == "cpu" else 65536) // mix.context)
+        size = max(1, self._at_once // mix.context)
         for first in range(mine.start, mine.stop, size):
             count = min(size, mine.stop - first)
             data = torch.from_numpy(mix.loader.batch(step * sequences + first, count)).to(self.setting.device)

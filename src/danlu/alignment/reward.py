@@ -194,7 +194,7 @@ def _train(
     engine, units, pad = begun.engine, fitted.units, begun.chat.pad
     order = Order(len(units), config.batch_size, config.epochs, config.seed)
     lengths = [group_tokens(unit.texts) for unit in units]
-    piece = piece_size(config.micro_batch_size, sum(lengths) / len(lengths), engine.device)
+    piece = piece_size(config.micro_batch_size, sum(lengths) / len(lengths), begun.config, engine)
     width = begun.limits.context if config.packing else None
     seen = [0]
     for step in range(order.steps):

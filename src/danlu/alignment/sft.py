@@ -102,7 +102,7 @@ def run_sft(
 
     order = Order(len(texts), config.batch_size, config.epochs, config.seed)
     lengths = [len(text.tokens) for text in texts]
-    piece = piece_size(config.micro_batch_size, sum(lengths) / len(lengths), engine.device)
+    piece = piece_size(config.micro_batch_size, sum(lengths) / len(lengths), begun.config, engine)
     width = begun.limits.context if config.packing else None
     seen = _running_tokens(order, lengths)
     mixed = _Pretraining.of(pretraining, config, begun, seen[-1] / order.steps) if pretraining else None
@@ -184,7 +184,7 @@ class _Pretraining:
 
     def batches(self, step: int) -> Iterator[TextBatch]:
         engine = self.start.engine
-        piece = piece_size(None, self.context, engine.device)
+        piece = piece_size(None, self.context, self.start.config, engine)
         first = step * self.sequences
         for some in shares(range(first, first + self.sequences), engine.world, piece):
             rows = self.loader.batch(some[0], len(some)).tolist() if some else []

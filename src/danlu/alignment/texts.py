@@ -12,12 +12,14 @@ from torch import Tensor
 from danlu.common.errors import DanluError
 from danlu.common.strict import to_mapping
 from danlu.feedback.records import Demonstration, Prompt, Ranking
+from danlu.model.config import ModelConfig
 from danlu.model.transformer import positions_of
 from danlu.tokens.chat import Chat, Text
 from danlu.tokens.order import Permutation
 from danlu.training.distributed import World
+from danlu.training.pieces import tokens_at_once
+from danlu.training.run import Engine
 
-_CPU_TOKENS, _ACCELERATOR_TOKENS = 4096, 65536
 U = TypeVar("U")
 
 
@@ -278,8 +280,8 @@ def shares(units: Sequence[int], world: World, piece: int) -> Iterator[list[int]
         yield mine[first : first + piece]
 
 
-def piece_size(chosen: int | None, mean_tokens: float, device: torch.device) -> int:
+def piece_size(chosen: int | None, mean_tokens: float, model: ModelConfig, engine: Engine) -> int:
     """Units that go through the model at once."""
     if chosen is not None:
         return chosen
-    return max(1, round((_CPU_TOKENS if device.type == "cpu" else _ACCELERATOR_TOKENS) / max(1.0, mean_tokens)))
+    return max(1, round(tokens_at_once(model, engine.device, engine.world.size) / max(1.0, mean_tokens)))

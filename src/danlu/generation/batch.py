@@ -1,18 +1,23 @@
 """Rows that are decoded together, token by token, until each has ended. Knows token ids alone, no text."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from danlu.generation.config import SamplingConfig
 from danlu.generation.decoder import Decoder
+from danlu.generation.replay import Replay, reach
 from danlu.generation.sampling import RandomStreams, choose
 from danlu.hardware.memory import free_memory
 
 FinishReason = Literal["stop", "length"]
+Places = npt.NDArray[Any]
 
 # Ended rows are dropped from the batch when no more than this share is left: dropping copies the cache of the others,
 # and where steps are recorded, it takes a new recording.
@@ -67,67 +72,57 @@ class Batch:
     def __init__(
         self, decoder: Decoder, prompts: list[list[int]], numbers: list[int], config: SamplingConfig, ends: Ends
     ) -> None:
-        self._decoder, self._config, self._ends = decoder, config, ends
-        device, context = decoder.device, decoder.config.max_position_embeddings
+        self._ends, self._signs = ends, ends.signs.numpy()
         lengths = [len(prompt) for prompt in prompts]
-        limits = [min(config.max_new_tokens, context - length) for length in lengths]
-        steps = max(limits)
-        self._limits = torch.tensor(limits)
-        self._tokens = torch.zeros(len(prompts), steps, dtype=torch.int64)
-        self._logprobs = torch.zeros(len(prompts), steps)
-        self._counts = torch.zeros(len(prompts), dtype=torch.int64)
-        self._stopped = torch.zeros(len(prompts), dtype=torch.bool)
-        self._rows = torch.arange(len(prompts))  # those still in the cache, as places in the batch's lists
+        limits = [min(config.max_new_tokens, decoder.config.max_position_embeddings - length) for length in lengths]
+        steps, self._limits = max(limits), np.array(limits)
+        self._tokens = np.zeros((len(prompts), steps), dtype=np.int64)
+        self._logprobs = np.zeros((len(prompts), steps), dtype=np.float32)
+        self._counts = np.zeros(len(prompts), dtype=np.int64)
+        self._stopped = np.zeros(len(prompts), dtype=bool)
         self._step = 0
-        self._streams = RandomStreams(config.seed, torch.tensor(numbers).to(device), steps, len(ends.signs))
-        self._positions = torch.tensor(lengths).to(device)
-        self._longest = max(lengths)
         capacity = max(length + limit for length, limit in zip(lengths, limits, strict=True))
-        self._logits, self._cache = decoder.prefill(prompts, capacity)
-        self._drawn = torch.zeros_like(self._positions)
+        self._state = _State(decoder, prompts, numbers, config, capacity, len(self._signs))
+        self._rows = np.arange(len(prompts))  # those still in the cache, as places in the batch's lists
+        self._begun: deque[_Begun] = deque()
+        # An accelerator begins with the next step before this one's tokens are looked at: it is never without work.
+        self._ahead = int(decoder.device.type != "cpu")
+        self._keep_share = _KEEP_SHARE_RECORDED if decoder.replays else _KEEP_SHARE
 
     @torch.inference_mode()
     def step(self) -> list[int] | None:
         """Draw a token for every row in the cache, and return them; None when all have ended."""
-        live = self._live()
-        if not live.any():
+        if not self._live(np.arange(len(self._limits)), self._step).any():
+            self._state.end()
             return None
-        if self._step:
-            live = self._advance(live)
-        # Rows of the embedding that pad it to a round size stand for no token.
-        logits = self._logits[:, : len(self._ends.signs)]
-        self._drawn, logprobs = choose(logits, self._streams, self._step, self._config, fuse=self._decoder.fuses)
-        tokens = self._drawn.cpu()
-        self._tokens[self._rows, self._step] = tokens
-        self._logprobs[self._rows, self._step] = logprobs.cpu()
+        while len(self._begun) <= self._ahead and self._state.step < self._limits.max():
+            self._begin()
+        begun = self._begun.popleft()
+        tokens, logprobs = begun.drawn()
+        live = self._live(begun.rows, self._step)
+        self._tokens[begun.rows, self._step], self._logprobs[begun.rows, self._step] = tokens, logprobs
         self._step += 1
-        self._counts[self._rows[live]] = self._step
-        signs = self._ends.signs[tokens]
+        self._counts[begun.rows[live]] = self._step
+        signs = self._signs[tokens]
         ended = signs == ENDS
-        for place in ((signs == MAY_END) & live).nonzero()[:, 0].tolist():
-            ended[place] = self._ends.completed(self._tokens[self._rows[place], : self._step].tolist())
-        self._stopped[self._rows[live & ended]] = True
-        return tokens.tolist()
+        for place in ((signs == MAY_END) & live).nonzero()[0]:
+            ended[place] = self._ends.completed(self._tokens[begun.rows[place], : self._step].tolist())
+        self._stopped[begun.rows[live & ended]] = True
+        found: list[int] = tokens.tolist()
+        return found
 
-    def _live(self) -> Tensor:
-        """Which rows of the cache go on."""
-        return ~self._stopped[self._rows] & (self._limits[self._rows] > self._step)
-
-    def _advance(self, live: Tensor) -> Tensor:
-        """Compute the logits behind the tokens drawn last; returns which rows of the cache go on."""
-        device = self._decoder.device
-        share = _KEEP_SHARE_RECORDED if self._decoder.replays else _KEEP_SHARE
-        if int(live.sum()) <= share * len(live):
-            kept = live.nonzero()[:, 0]
-            self._rows, live = self._rows[kept], live[kept]
-            kept = kept.to(device)
-            self._drawn, self._positions = self._drawn[kept], self._positions[kept]
-            self._cache.keep(kept)
-            self._streams.keep(kept)
-        self._logits = self._decoder.step(self._drawn, self._positions, self._cache, self._longest)
-        self._longest += 1
-        self._positions = self._positions + live.to(device)  # an ended row writes to one place over and over
+    def _live(self, rows: Places, step: int) -> Places:
+        """Which of some rows go on, as far as is known."""
+        live: Places = ~self._stopped[rows] & (self._limits[rows] > step)
         return live
+
+    def _begin(self) -> None:
+        """Have the tokens of one more step drawn."""
+        live = self._live(self._rows, self._state.step)
+        if 0 < live.sum() <= self._keep_share * len(live):
+            self._rows = self._rows[live]
+            self._state.keep(torch.from_numpy(live.nonzero()[0]))
+        self._begun.append(_Begun(self._rows, self._state.next()))
 
     def results(self) -> list[Drawn]:
         """What was drawn, in the order of the prompts."""
@@ -136,6 +131,102 @@ class Batch:
             Drawn(tuple(tokens[:count]), tuple(logprobs[:count]), "stop" if stopped else "length")
             for tokens, logprobs, count, stopped in zip(*(column.tolist() for column in columns), strict=True)
         ]
+
+
+class _Begun:
+    """A step whose tokens are on their way."""
+
+    def __init__(self, rows: Places, drawn: Tensor) -> None:
+        self.rows = rows
+        self._event: torch.cuda.Event | None = None
+        if drawn.device.type == "cuda":
+            self._drawn = torch.empty(drawn.shape, dtype=drawn.dtype, pin_memory=True)
+            self._drawn.copy_(drawn, non_blocking=True)
+            self._event = torch.cuda.Event()
+            self._event.record()
+        else:
+            self._drawn = drawn.cpu()
+
+    def drawn(self) -> "tuple[Places, Places]":
+        """Tokens and their log-probabilities."""
+        if self._event is not None:
+            self._event.synchronize()
+        tokens, logprobs = self._drawn.numpy()
+        return tokens.astype(np.int64), logprobs
+
+
+class _State:
+    """What a batch has on the device. It changes in place, so that a step can be recorded."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        prompts: list[list[int]],
+        numbers: list[int],
+        config: SamplingConfig,
+        capacity: int,
+        vocabulary: int,
+    ) -> None:
+        device, lengths = decoder.device, [len(prompt) for prompt in prompts]
+        self._decoder, self._config, self._vocabulary = decoder, config, vocabulary
+        self._streams = RandomStreams(config.seed, torch.tensor(numbers).to(device), config.max_new_tokens, vocabulary)
+        self._logits, self._cache = decoder.prefill(prompts, capacity)
+        self._last = min(self._cache.keys[0].shape[2], decoder.config.max_position_embeddings) - 1
+        self._longest = max(lengths) - 1
+        self._positions = torch.tensor(lengths).to(device)
+        self._at = torch.zeros(1, dtype=torch.int64, device=device)
+        self._drawn = torch.zeros_like(self._positions)
+        # Whether top_p lets a token through is asked until one is found: how often, a recording cannot know.
+        self._records_choice = config.top_p == 1 or config.temperature == 0
+        self._replay: Replay | None = None
+        self.step = 0
+        """Steps begun."""
+
+    def next(self) -> Tensor:
+        """Tokens and their log-probabilities, (2, B) in float64, drawn in the next step; they hold until the one behind
+        it.
+        """
+        self.step += 1
+        if self.step == 1:
+            return self._choose(self._logits)
+        self._longest = min(self._longest + 1, self._last)
+        if not self._decoder.replays:
+            return self._choose(self._forward(self._longest))
+        if self._replay is None:
+            self._replay = Replay(self._whole if self._records_choice else self._forward)
+        found = self._replay(reach(self._longest))
+        return found if self._records_choice else self._choose(found)
+
+    def keep(self, rows: Tensor) -> None:
+        """Drop all rows but these (indices)."""
+        rows = rows.to(self._drawn.device)
+        self._drawn, self._positions = self._drawn[rows], self._positions[rows]
+        self._cache.keep(rows)
+        self._streams.keep(rows)
+        self._replay = None
+
+    def end(self) -> None:
+        """Give back what was recorded: it refers to this object, and with it holds the cache."""
+        self._replay = None
+
+    def _whole(self, longest: int) -> Tensor:
+        return self._choose(self._forward(longest))
+
+    def _forward(self, longest: int) -> Tensor:
+        """The logits behind the tokens drawn last."""
+        keys, values = self._cache.keys, self._cache.values
+        hidden = self._decoder.attended(self._drawn, self._positions, keys, values, longest)
+        # An ended row goes on until it is dropped; it may write to its last place over and over.
+        self._positions.add_(1).clamp_(max=self._last)
+        return self._decoder.logits(hidden)
+
+    def _choose(self, logits: Tensor) -> Tensor:
+        # Rows of the embedding that pad it to a round size stand for no token.
+        logits = logits[:, : self._vocabulary]
+        tokens, logprobs = choose(logits, self._streams, self._at, self._config, fuse=self._decoder.fuses)
+        self._drawn.copy_(tokens)
+        self._at.add_(1)
+        return torch.stack((tokens.double(), logprobs.double()))
 
 
 def rows_at_once(decoder: Decoder, length: int) -> int:

@@ -12,8 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from danlu.generation.attention import BLOCK, attend
-from danlu.generation.replay import Replay
+from danlu.generation.attention import BLOCK, attend, visible
 from danlu.hardware.device import compile_problem
 from danlu.model.config import ModelConfig
 from danlu.model.ops import compiled, rms_norm, split_heads, swiglu
@@ -39,14 +38,11 @@ class Cache:
     """A layer's keys, (rows, key-value heads, capacity, head_dim)."""
     values: list[Tensor]
     """A layer's values, of the same shape."""
-    replay: Replay | None = None
-    """The recorded steps over these tensors."""
 
     def keep(self, rows: Tensor) -> None:
         """Drop all rows but these (indices)."""
         self.keys = [layer[rows] for layer in self.keys]
         self.values = [layer[rows] for layer in self.values]
-        self.replay = None
 
 
 class _Linear:
@@ -187,29 +183,18 @@ class Decoder:
         return self._hidden(tokens.flatten(), positions.repeat(count), mix).view(count, width, -1)
 
     @torch.inference_mode()
-    def step(self, tokens: Tensor, positions: Tensor, cache: Cache, longest: int | None = None) -> Tensor:
+    def step(self, tokens: Tensor, positions: Tensor, cache: Cache) -> Tensor:
         """Add one token to each row.
 
         Args:
             tokens: (B,) int64.
             positions: (B,) int64, where each token stands in its row: the length of the row so far.
             cache: is changed.
-            longest: no position is larger; asked of the device where it is not given.
 
         Returns:
-            The logits behind each token, (B, V); where steps are replayed, they hold until the next one.
+            The logits behind each token, (B, V).
         """
-
-        keys, values = cache.keys, cache.values
-
-        def run(tokens: Tensor, positions: Tensor, longest: int) -> Tensor:
-            return self._logits(self.attended(tokens, positions, keys, values, longest))
-
-        longest = int(positions.max()) if longest is None else longest
-        if not self.replays:
-            return run(tokens, positions, longest)
-        cache.replay = cache.replay or Replay(run)
-        return cache.replay(tokens, positions, longest)
+        return self._logits(self.attended(tokens, positions, cache.keys, cache.values, int(positions.max())))
 
     def attended(
         self, tokens: Tensor, positions: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], longest: int
@@ -222,8 +207,10 @@ class Decoder:
             longest: no position is larger.
         """
 
+        seen = visible(positions, keys[0], longest)
+
         def mix(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            return attend(query, key, value, keys[layer], values[layer], positions, longest)
+            return attend(query, key, value, keys[layer], values[layer], positions, seen, fuse=self.fuses)
 
         return self._hidden(tokens, positions, mix)
 

@@ -2,68 +2,63 @@
 start one by one as to run.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-_BLOCK = 128
-"""A recorded step reads a multiple of so many positions of the cache: more would be read in vain, fewer recorded often.
-"""
+_BLOCK = 256
+"""A recorded step reads a multiple of so many positions of the cache: with more, more is read in vain; with fewer,
+steps are recorded more often, which takes as long as some tens of them."""
 _MOST = 64
 """Recordings that are kept; each holds some memory on the device."""
 
-Step = Callable[[Tensor, Tensor, int], Tensor]
-"""From tokens (B,), positions (B,) and the largest position that is read to what the model makes of them, (B, ...)."""
+
+def reach(longest: int) -> int:
+    """The largest position that a recorded step reads, for one that is to read as far as `longest`."""
+    return (longest // _BLOCK + 1) * _BLOCK - 1
 
 
 @dataclass(frozen=True)
 class _Recording:
     graph: torch.cuda.CUDAGraph
-    tokens: Tensor
-    positions: Tensor
     result: Tensor
 
 
 class Replay:
-    """A step over one cache, recorded for each number of rows and length of the cache that comes up.
+    """A step, recorded once for each kind of it that comes up.
 
     Args:
-        step: computes a step on tensors whose addresses do not change but for its arguments'; nothing in it may depend
-            on their values. A step taken twice must leave what it leaves when taken once.
+        step: computes a step of a kind from tensors that it finds at the same addresses every time and changes in
+            place; nothing in it may depend on their values.
     """
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: Callable[..., Tensor]) -> None:
         self._step = step
-        self._recorded: dict[tuple[int, int], _Recording | None] = {}
+        self._recorded: dict[tuple[Hashable, ...], _Recording | None] = {}
         self._pool = torch.cuda.graph_pool_handle()
 
-    def __call__(self, tokens: Tensor, positions: Tensor, longest: int) -> Tensor:
-        """The step's result; it holds until the next call."""
-        longest = (longest // _BLOCK + 1) * _BLOCK - 1
-        key = len(tokens), longest
-        if key not in self._recorded:  # what is compiled or chosen at a first run cannot be recorded
+    def __call__(self, *kind: Hashable) -> Tensor:
+        """Take a step; its result holds until the next one."""
+        if kind not in self._recorded:  # what is compiled or chosen at a first run cannot be recorded
             if len(self._recorded) == _MOST:
                 del self._recorded[next(iter(self._recorded))]
-            self._recorded[key] = None
-            return self._step(tokens, positions, longest)
-        recording = self._recorded[key] or self._record(tokens, positions, longest)
-        self._recorded[key] = recording
-        recording.tokens.copy_(tokens)
-        recording.positions.copy_(positions)
+            self._recorded[kind] = None
+            return self._step(*kind)
+        recording = self._recorded[kind] or self._record(*kind)
+        self._recorded[kind] = recording
         recording.graph.replay()
         return recording.result
 
-    def _record(self, tokens: Tensor, positions: Tensor, longest: int) -> _Recording:
-        tokens, positions, graph = tokens.clone(), positions.clone(), torch.cuda.CUDAGraph()
-        here, aside = torch.cuda.current_stream(tokens.device), torch.cuda.Stream(tokens.device)
+    def _record(self, *kind: Hashable) -> _Recording:
+        graph, here, aside = torch.cuda.CUDAGraph(), torch.cuda.current_stream(), torch.cuda.Stream()
         aside.wait_stream(here)
         with torch.cuda.stream(aside):
             graph.capture_begin(self._pool, capture_error_mode="thread_local")
             try:
-                result = self._step(tokens, positions, longest)
+                result = self._step(*kind)
             finally:
                 graph.capture_end()
         here.wait_stream(aside)
-        return _Recording(graph, tokens, positions, result)
+        return _Recording(graph, result)

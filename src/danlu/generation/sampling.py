@@ -31,14 +31,21 @@ class RandomStreams:
         self._offset = _low_half(keys >> 32)
         self._tokens = token_words(vocab_size, prompts.device)
 
-    def exponential(self, step: int, tokens: Tensor | None = None) -> Tensor:
+    def exponential(self, step: int | Tensor, tokens: Tensor | None = None) -> Tensor:
         """Minus the variates, all below 0, of one step: (B, V), or (B, K) for chosen tokens (B, K)."""
-        words = self._tokens if tokens is None else self._tokens[tokens]
-        return _exponential(words, self._factor[:, step], self._offset[:, step])
+        words, factor, offset = self.words(step)
+        return _exponential(words if tokens is None else words[tokens], factor, offset)
 
-    def words(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """What the hash of one step is made of: int32 (V,), (B,) and (B,)."""
-        return self._tokens, self._factor[:, step].contiguous(), self._offset[:, step].contiguous()
+    def words(self, step: int | Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the hash of one step is made of: int32 (V,), (B,) and (B,).
+
+        Args:
+            step: its number, from 0; as a tensor (1,), int64, where the device alone knows it.
+        """
+        if isinstance(step, int):
+            return self._tokens, self._factor[:, step].contiguous(), self._offset[:, step].contiguous()
+        factor, offset = (each.index_select(1, step)[:, 0] for each in (self._factor, self._offset))
+        return self._tokens, factor, offset
 
     def keep(self, rows: Tensor) -> None:
         """Drop all prompts but these (indices)."""
@@ -82,12 +89,13 @@ def _exponential(words: Tensor, factor: Tensor, offset: Tensor) -> Tensor:
 
 
 def choose(
-    logits: Tensor, streams: RandomStreams, step: int, config: SamplingConfig, *, fuse: bool = False
+    logits: Tensor, streams: RandomStreams, step: int | Tensor, config: SamplingConfig, *, fuse: bool = False
 ) -> tuple[Tensor, Tensor]:
     """The next token of every row.
 
     Args:
         logits: (B, V).
+        step: see `RandomStreams.words`.
         fuse: compile the passes over the vocabulary, where nothing is filtered out.
 
     Returns:
@@ -125,7 +133,7 @@ def _race(logits: Tensor, words: Tensor, factor: Tensor, offset: Tensor, rescale
 
 
 def _choose_fused(
-    kernels: Kernels, logits: Tensor, streams: RandomStreams, step: int, config: SamplingConfig
+    kernels: Kernels, logits: Tensor, streams: RandomStreams, step: int | Tensor, config: SamplingConfig
 ) -> tuple[Tensor, Tensor]:
     rows, vocab = logits.shape
     assert logits.stride(1) == 1

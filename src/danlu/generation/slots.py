@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from danlu.generation.attention import BLOCK, attend
+from danlu.generation.attention import BLOCK, attend, visible
 from danlu.generation.decoder import Attend, Decoder
 from danlu.generation.pages import fresh
 from danlu.generation.prefix import BLOCK_TOKENS
-from danlu.generation.replay import Replay
+from danlu.generation.replay import Replay, reach
 
 
 class Staging:
@@ -91,7 +91,8 @@ class Slots:
         self._pages = [pages for _, pages in made if pages is not None]
         self._keys = [tensor for tensor, _ in made[: config.num_hidden_layers]]
         self._values = [tensor for tensor, _ in made[config.num_hidden_layers :]]
-        self._replay = Replay(self._rows) if decoder.replays else None
+        self._replay = Replay(self._next) if decoder.replays else None
+        self._newest = torch.zeros(2, count, dtype=torch.int64, device=decoder.device)  # tokens and their positions
 
     def put(self, slot: int, staging: Staging) -> None:
         """Fill a slot from a prompt that has been read."""
@@ -129,29 +130,32 @@ class Slots:
         parts = []
         if rows:
             # Slots that no row is in take part up to a number that comes up often: they hold nothing.
-            spare = [0] * (min(self.count, _alike(rows)) - rows)
-            every, where = (torch.tensor(each + spare, device=device) for each in (tokens, positions))
-            parts.append(self._replay(every, where, max(positions))[:rows])
+            count = min(self.count, _alike(rows))
+            newest = torch.tensor((tokens, positions))
+            self._newest[:, :rows].copy_(newest)
+            self._newest[:, rows:count] = 0
+            parts.append(self._replay(count, reach(max(positions)))[:rows])
         if pieces:
             where, every = (torch.tensor(each, device=device) for each in (_places(pieces), _tokens(pieces)))
             parts.append(self._decoder.hidden_states(every, where, self._mix(0, where[:0], [], pieces)))
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
-    def _rows(self, tokens: Tensor, positions: Tensor, longest: int) -> Tensor:
-        """A token more for each of the first rows."""
-        keys, values = ([layer[: len(tokens)] for layer in layers] for layers in (self._keys, self._values))
+    def _next(self, count: int, longest: int) -> Tensor:
+        """A token more for each of the first rows, from what `_newest` holds."""
+        keys, values = ([layer[:count] for layer in layers] for layers in (self._keys, self._values))
+        tokens, positions = self._newest[:, :count]
         return self._decoder.attended(tokens, positions, keys, values, longest)
 
     def _mix(self, rows: int, own: Tensor, positions: list[int], pieces: Sequence[Piece]) -> Attend:
         """Attention of the first rows, whose tokens stand at `own`, and of some pieces behind them."""
-        longest = max(positions, default=0)
+        seen = visible(own, self._keys[0], max(positions)) if rows else None
 
         def mix(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
             parts, at = [], rows
             if rows:
                 keys, values = self._keys[layer][:rows], self._values[layer][:rows]
                 q, k, v = (part[:, :rows] for part in (query, key, value))
-                parts.append(attend(q, k, v, keys, values, own, longest))
+                parts.append(attend(q, k, v, keys, values, own, seen))
             for piece in pieces:
                 after = at + piece.end - piece.start
                 parts.append(piece.mix(layer, query[:, at:after], key[:, at:after], value[:, at:after]))

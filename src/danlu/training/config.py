@@ -33,9 +33,11 @@ class TrainingConfig:
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """Arithmetic of activations and products: auto is bf16 where the hardware has it. Weights stay fp32."""
     compile: Literal["auto", "on", "off"] = "auto"
-    """torch.compile of the blocks: auto compiles on accelerators; on the CPU the fused passes need no compilation."""
+    """torch.compile of the blocks: auto compiles models of 30M parameters and more on CUDA: smaller ones are trained
+    before it pays, and on the CPU the fused passes need no compilation."""
     micro_batch_tokens: int | None = None
-    """Tokens that go through the model at once; None: 4096 on a CPU (activations stay in cache), 65536 elsewhere."""
+    """Tokens that go through the model at once; None: 4096 on a CPU (activations stay in cache), elsewhere as many as
+    find room, up to 65536."""
     nonfinite: Literal["stop", "skip"] = "stop"
     """What a step with a loss or gradient that is not finite does: stop the run, or skip the update and count it."""
     checkpoint_seconds: float = 15.0

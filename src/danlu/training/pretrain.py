@@ -19,11 +19,10 @@ from danlu.training.dials import Hyperparameters, hyperparameters
 from danlu.training.distributed import World
 from danlu.training.loop import Loss
 from danlu.training.optimizer import Optimizer
+from danlu.training.pieces import tokens_at_once
 from danlu.training.run import Engine, Run, evenly, run_training
 
 _IGNORED = -1
-_CPU_MICRO_BATCH = 4096
-_ACCELERATOR_MICRO_BATCH = 65536
 
 Evaluate = Callable[[Transformer], tuple[float, float]]
 """From a model to its held-out loss and the loss's standard error (nats a token)."""
@@ -132,7 +131,7 @@ def pretrain(
         optimizer=Optimizer(model, hyper.lr, hyper.table_lr, hyper.weight_decay, engine.dtype),
         schedule=schedule,
         objective=next_token_loss,
-        micro_batches=lambda s: _micro_batches(loader, s, hyper, config, engine),
+        micro_batches=lambda s: _micro_batches(model_config, loader, s, hyper, config, engine),
         tokens_after=lambda s: s * hyper.batch_tokens,
         label=label,
         flops_per_token=flops_per_token,
@@ -164,18 +163,18 @@ def pretrain(
     return model, outcome
 
 
-def piece_sequences(config: TrainingConfig, device: torch.device) -> int:
+def piece_sequences(model: ModelConfig, config: TrainingConfig, engine: Engine) -> int:
     """Sequences that go through the model at once."""
-    default = _CPU_MICRO_BATCH if device.type == "cpu" else _ACCELERATOR_MICRO_BATCH
-    return max(1, (config.micro_batch_tokens or default) // config.context)
+    tokens = config.micro_batch_tokens or tokens_at_once(model, engine.device, engine.world.size)
+    return max(1, tokens // config.context)
 
 
 def _micro_batches(
-    loader: Loader, step: int, hyper: Hyperparameters, config: TrainingConfig, engine: Engine
+    model: ModelConfig, loader: Loader, step: int, hyper: Hyperparameters, config: TrainingConfig, engine: Engine
 ) -> Iterator[TokenBatch]:
     """This process's part of a step's global batch, in pieces. A pure function of the step."""
     sequences = hyper.batch_tokens // config.context
-    piece = piece_sequences(config, engine.device)
+    piece = piece_sequences(model, config, engine)
     mine = engine.world.share(sequences)
     largest = engine.world.largest_share(sequences)
     for offset in range(0, largest, piece):

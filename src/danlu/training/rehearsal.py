@@ -100,7 +100,9 @@ def _rehearse(
         optimizer,
         hyper.schedule,
         next_token_loss,
-        lambda step: _micro_batches(draw, step, sequences, config, engine),
+        lambda step: _micro_batches(
+            draw, step, sequences, piece_sequences(model_config, config, engine), config, engine
+        ),
         engine.world,
         first_step=0,
         clip=config.clip,
@@ -150,10 +152,15 @@ def _drawer(vocab_size: int, tokens: Path | None, config: TrainingConfig) -> Cal
 
 
 def _micro_batches(
-    draw: Callable[[int, int], torch.Tensor], step: int, sequences: int, config: TrainingConfig, engine: Engine
+    draw: Callable[[int, int], torch.Tensor],
+    step: int,
+    sequences: int,
+    piece: int,
+    config: TrainingConfig,
+    engine: Engine,
 ) -> Iterator[TokenBatch]:
     """This process's part of a step's batch, as `pretrain` cuts it."""
-    piece, largest = piece_sequences(config, engine.device), engine.world.largest_share(sequences)
+    largest = engine.world.largest_share(sequences)
     for offset in range(0, largest, piece):
         count = min(piece, largest - offset)
         data = draw(step * sequences + offset, count)

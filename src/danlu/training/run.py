@@ -36,6 +36,10 @@ Evaluation = Mapping[str, float]
 """What an evaluation measured, by name; each name begins with `heldout_`, by which the journal knows its lines."""
 
 
+_COMPILED_PARAMETERS = 30_000_000
+"""Smaller models are compiled only if that is asked for: it takes 10 to 20 s, in which most of them are trained."""
+
+
 class Settings(Protocol):
     """What a run is told about the machine and about faults; every configuration of a training has these."""
 
@@ -78,7 +82,8 @@ class Engine:
         """A model (the same on every process) on the device, compiled and shared out."""
         reset_peak_memory(self.device)
         model.to(self.device)
-        if compile == "on" or (compile == "auto" and compile_problem(self.device.type) is None):
+        large = model.config.num_parameters() >= _COMPILED_PARAMETERS
+        if compile == "on" or (compile == "auto" and large and compile_problem(self.device.type) is None):
             model.compile_parts()
         return shard(model, self.world, self.device)
 
