@@ -23,9 +23,9 @@ def test_a_recording_reads_as_far_as_it_must() -> None:
         assert (reach(longest) + 1) % 256 == 0
 
 
-@pytest.fixture(scope="module")
-def decoders() -> tuple[Decoder, Decoder]:
-    """Recording and compiling, and step by step in plain PyTorch, in fp32."""
+@pytest.fixture(scope="module", params=[True, False], ids=["compiled", "plain"])
+def decoders(request: pytest.FixtureRequest) -> tuple[Decoder, Decoder]:
+    """Recording steps, compiled or not, and step by step in plain PyTorch; in fp32."""
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device here")
     config = ModelConfig(512, 128, 384, 3, 4, 2, 32, max_position_embeddings=640)
@@ -35,9 +35,11 @@ def decoders() -> tuple[Decoder, Decoder]:
         if parameter.dim() > 1:
             torch.nn.init.normal_(parameter, std=0.1, generator=draws)
     model.cuda()
-    recording, plain = Decoder.of(model), Decoder.of(model)
-    plain.fuses = plain.replays = False
+    recording = Decoder(config, model.state_dict(), torch.float32, fuse=request.param)
+    plain = Decoder.of(model)
+    plain.replays = False
     assert recording.replays
+    assert recording.fuses == request.param
     return recording, plain
 
 

@@ -35,6 +35,11 @@ def test_a_piece_fits_the_memory(device: torch.device) -> None:
     assert 1024 < tokens_at_once(SEVEN_B, device, 8) < 16384
 
 
+def test_an_accelerator_that_does_not_say_what_it_has_takes_small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_device_module", lambda _: SimpleNamespace())
+    assert 1024 < tokens_at_once(GPT2, torch.device("mps")) < 65536
+
+
 @pytest.mark.parametrize("device", [8], indirect=True)
 def test_a_small_accelerator_takes_smaller_pieces(device: torch.device) -> None:
     assert tokens_at_once(GPT2, device) == 4096

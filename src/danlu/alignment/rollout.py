@@ -181,7 +181,7 @@ def decoder_of(policy: Transformer) -> Decoder:
     """The policy's weights as they are, repacked for sampling. Where they are shared out, every process gets all."""
     state = policy.state_dict()
     whole = {name: t.full_tensor() if isinstance(t, DTensor) else t for name, t in state.items()}
-    return Decoder(policy.config, whole, policy.compute_dtype)
+    return Decoder(policy.config, whole, policy.compute_dtype, fuse=policy.fuse)
 
 
 def _until_end(response: Sequence[int], stop: Sequence[int]) -> list[int]:

@@ -22,7 +22,7 @@ Places = npt.NDArray[Any]
 # Ended rows are dropped from the batch when no more than this share is left: dropping copies the cache of the others,
 # and where steps are recorded, it takes a new recording.
 _KEEP_SHARE, _KEEP_SHARE_RECORDED = 0.75, 0.5
-_CPU_ROWS, _MOST_ROWS = 64, 512
+_FEW_ROWS, _MOST_ROWS = 64, 512
 # Of the memory that an accelerator has left, what the caches of a batch may take.
 _CACHE_SHARE = 0.25
 
@@ -231,10 +231,11 @@ class _State:
 
 def rows_at_once(decoder: Decoder, length: int) -> int:
     """Rows of a length (tokens) to decode together: more give more speed, until memory ends."""
-    if decoder.device.type == "cpu":
-        return _CPU_ROWS
+    free = None if decoder.device.type == "cpu" else free_memory(decoder.device)
+    if free is None:
+        return _FEW_ROWS
     row = decoder.config.kv_cache_bytes(min(length, decoder.config.max_position_embeddings), decoder.dtype.itemsize)
-    return max(1, min(_MOST_ROWS, int(_CACHE_SHARE * free_memory(decoder.device)) // row))
+    return max(1, min(_MOST_ROWS, int(_CACHE_SHARE * free) // row))
 
 
 def draw(

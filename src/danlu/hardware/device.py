@@ -16,6 +16,7 @@ Precision = Literal["auto", "bf16", "fp32"]
 
 # A chip whose tensor units know bfloat16; below, CUDA only emulates it. NVIDIA's Ampere is 8.0.
 _CUDA_BF16_CAPABILITY = (8, 0)
+_TRITON_CAPABILITY = (7, 0)
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ def compile_problem(device_type: str) -> str | None:
     """
     if device_type != "cuda":
         return f"torch.compile is not known to serve {device_type}"
+    if torch.version.hip is None and torch.cuda.get_device_capability() < _TRITON_CAPABILITY:
+        return "Triton does not serve a chip as old as this one"
     if importlib.util.find_spec("triton") is None:
         return "Triton is not installed"
     if not any(shutil.which(name) for name in (os.environ.get("CC", "cc"), "gcc", "clang")):

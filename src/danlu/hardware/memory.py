@@ -25,9 +25,21 @@ def measured_peak_memory(device: torch.device) -> int:
     return peak_memory()
 
 
-def free_memory(accelerator: torch.device) -> int:
-    """Bytes of an accelerator that a new tensor could take, those included that the allocator keeps for later."""
+def total_memory(accelerator: torch.device) -> int | None:
+    """Bytes that an accelerator has of its own; None where its driver does not say."""
     backend = torch.get_device_module(accelerator)
+    if not hasattr(backend, "get_device_properties"):
+        return None
+    return getattr(backend.get_device_properties(accelerator), "total_memory", None)
+
+
+def free_memory(accelerator: torch.device) -> int | None:
+    """Bytes of an accelerator that a new tensor could take, those included that the allocator keeps for later; None
+    where its driver does not say.
+    """
+    backend = torch.get_device_module(accelerator)
+    if not hasattr(backend, "mem_get_info"):
+        return None
     free, _ = backend.mem_get_info(accelerator)
     kept = torch.accelerator.memory_reserved(accelerator) - torch.accelerator.memory_allocated(accelerator)
     return int(free + kept)

@@ -125,6 +125,7 @@ class Backbone(nn.Module):
         self.compute_dtype = compute_dtype
         self.model = Decoder(config)
         self.fuse = False
+        """Whether the passes over logits are compiled, and generation's between its products."""
 
     def compile_parts(self) -> None:
         """Have the blocks and the passes over logits compiled at their first use; one block's code serves all."""

@@ -11,6 +11,10 @@ from danlu.planner.shape import ModelShape
 
 BANDWIDTH_SHARE = 0.85
 """Share of the nominal memory bandwidth that long reads reach: 1328 of 1555 GB/s on an A100 (FlagPerf, base tests)."""
+LAYER_SECONDS = 56e-6
+"""What a layer's kernels take in a step of decoding beside what they read: their starts, and matrices too small to fill
+a chip. danlu's own recorded steps on an H200 took 56 and 59 microseconds a layer with one row (124M and 0.9B
+parameters), 77 and 90 with 64 (NOTES.md, entry 43). Small models spend nearly all of a step on it."""
 CACHE_BYTES = 2.0
 """Bytes a number of the KV cache."""
 
@@ -62,8 +66,8 @@ def serve(
     """One instance by roofline.
 
     A decode step reads every weight that some sequence of the batch needs (of the experts, E (1 - (1 - k/E)^batch)),
-    and the cache; it computes 2 FLOPs a weight and sequence; the slower of the two decides, and every layer adds two
-    all-reduces. Prefill is arithmetic at the training model's sustained rate.
+    and the cache; it computes 2 FLOPs a weight and sequence; the slower of the two decides, and every layer adds
+    `LAYER_SECONDS` and two all-reduces. Prefill is arithmetic at the training model's sustained rate.
 
     Args:
         weight_bytes: bytes a weight: 2, or 1 quantised.
@@ -85,7 +89,7 @@ def serve(
     scores = attention_flops(shape, 1, causal=False) / 3 * seen
     arithmetic = batch * (per_token + scores) / (rate * chips)
     exchange = _exchange(shape, chip, chips, batch, k.link_in, k.latency_in)
-    step = max((read + middle) / bandwidth, arithmetic) + exchange
+    step = max((read + middle) / bandwidth, arithmetic) + LAYER_SECONDS * shape.layers + exchange
     reading = prompt * per_token + prompt * attention_flops(shape, prompt, causal=True) / 3
     prefill = max(reading / (rate * chips), held / bandwidth)
     prefill += _exchange(shape, chip, chips, prompt, k.link_in, k.latency_in)

@@ -2,6 +2,7 @@
 
 import torch
 
+from danlu.hardware.memory import total_memory
 from danlu.model.config import ModelConfig
 
 _CPU_TOKENS = 4096
@@ -11,6 +12,8 @@ _ACCELERATOR_TOKENS = 65536
 _LEAST_TOKENS = 1024
 _USABLE = 0.9
 """Of an accelerator's memory; the rest is its driver's, and lost between allocations."""
+_UNKNOWN_MEMORY = 16 * 2**30
+"""What an accelerator is taken to have whose driver does not say."""
 _STATE_BYTES = 16
 """A parameter's, trained: weight, gradient and Adam's two moments, fp32."""
 _LOGITS_BYTES = 3 * 2**30
@@ -30,7 +33,7 @@ def tokens_at_once(model: ModelConfig, device: torch.device, processes: int = 1,
     """
     if device.type == "cpu":
         return _CPU_TOKENS
-    total = torch.get_device_module(device).get_device_properties(device).total_memory
+    total = total_memory(device) or _UNKNOWN_MEMORY
     read = 5 * model.hidden_size + model.q_size + 2 * model.kv_size + 3 * model.intermediate_size
     token = 2 * 2 * read * model.num_hidden_layers
     room = _USABLE * total - _LOGITS_BYTES - trained * _STATE_BYTES * model.num_parameters() / processes
