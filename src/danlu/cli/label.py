@@ -11,6 +11,7 @@ from danlu.cli.parse import parse
 from danlu.common.errors import DanluError
 from danlu.common.progress import Progress
 from danlu.feedback.formats import ExportFormat, FileKind, Style
+from danlu.pipeline.folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def _place(store: str) -> str:
     """
     if "://" in store:
         return store
-    path = Path(store) / "feedback.sqlite" if Path(store).is_dir() else Path(store)
+    path = RunFolder(Path(store)).feedback if Path(store).is_dir() else Path(store)
     if not path.is_file():
         raise DanluError(
             f"there is no store of feedback {path}.",
