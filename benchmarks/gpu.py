@@ -222,10 +222,10 @@ def reward_model(
 ) -> dict[str, Any]:
     """Speed of the reward model's steps: 4 completions a prompt, which is read once."""
     reset_peak_memory(device)
-    draw = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
 
     def words(count: int) -> tuple[int, ...]:
-        return tuple(torch.randint(3, case.model.vocab_size, (count,), generator=draw).tolist())
+        return tuple(torch.randint(3, case.model.vocab_size, (count,), generator=generator).tolist())
 
     rankings = []
     for _ in range(prompts):
@@ -234,8 +234,8 @@ def reward_model(
         rankings.append(RankedTexts(texts, (0, 1, 2, 3), (response,) * 4, prompt_of("?")))
     model = ScoreModel(case.model, torch.bfloat16)
     language = Transformer(case.model)
-    language.initialize(draw)
-    model.initialize_from(language.state_dict(), draw)
+    language.initialize(generator)
+    model.initialize_from(language.state_dict(), generator)
     model.to(device)
     if compile_problem(device.type) is None:
         model.compile_parts()

@@ -81,8 +81,7 @@ class Batch:
         self._counts = np.zeros(len(prompts), dtype=np.int64)
         self._stopped = np.zeros(len(prompts), dtype=bool)
         self._step = 0
-        capacity = max(length + limit for length, limit in zip(lengths, limits, strict=True))
-        self._state = _State(decoder, prompts, numbers, config, capacity, len(self._signs))
+        self._state = _State(decoder, prompts, numbers, config, limits, len(self._signs))
         self._rows = np.arange(len(prompts))  # those still in the cache, as places in the batch's lists
         self._begun: deque[_Begun] = deque()
         # An accelerator begins with the next step before this one's tokens are looked at: it is never without work.
@@ -147,7 +146,7 @@ class _Begun:
         else:
             self._drawn = drawn.cpu()
 
-    def drawn(self) -> "tuple[Places, Places]":
+    def drawn(self) -> tuple[Places, Places]:
         """Tokens and their log-probabilities."""
         if self._event is not None:
             self._event.synchronize()
@@ -164,12 +163,13 @@ class _State:
         prompts: list[list[int]],
         numbers: list[int],
         config: SamplingConfig,
-        capacity: int,
+        limits: Sequence[int],
         vocabulary: int,
     ) -> None:
         device, lengths = decoder.device, [len(prompt) for prompt in prompts]
         self._decoder, self._config, self._vocabulary = decoder, config, vocabulary
-        self._streams = RandomStreams(config.seed, torch.tensor(numbers).to(device), config.max_new_tokens, vocabulary)
+        self._streams = RandomStreams(config.seed, torch.tensor(numbers).to(device), max(limits), vocabulary)
+        capacity = max(length + limit for length, limit in zip(lengths, limits, strict=True))
         self._logits, self._cache = decoder.prefill(prompts, capacity)
         self._last = min(self._cache.keys[0].shape[2], decoder.config.max_position_embeddings) - 1
         self._longest = max(lengths) - 1

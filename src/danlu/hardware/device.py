@@ -98,6 +98,12 @@ def compile_problem(device_type: str) -> str | None:
     return None
 
 
+def device_properties(accelerator: torch.device) -> object | None:
+    """What an accelerator's driver says of it (`name`, `total_memory`, ...); None where torch does not ask."""
+    backend = torch.get_device_module(accelerator)
+    return backend.get_device_properties(accelerator) if hasattr(backend, "get_device_properties") else None
+
+
 def accelerators() -> tuple[Accelerator, ...]:
     """The chips beside the processor that torch can use."""
     if not torch.accelerator.is_available():
@@ -105,10 +111,9 @@ def accelerators() -> tuple[Accelerator, ...]:
     current = torch.accelerator.current_accelerator()
     assert current is not None
     kind = current.type
-    backend = torch.get_device_module(kind)
     found = []
     for index in range(torch.accelerator.device_count()):
-        properties = backend.get_device_properties(index) if hasattr(backend, "get_device_properties") else None
+        properties = device_properties(torch.device(kind, index))
         found.append(
             Accelerator(
                 name=getattr(properties, "name", kind),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from danlu.hardware.device import device_properties
 from danlu.hardware.machine import peak_memory
 
 
@@ -27,10 +28,7 @@ def measured_peak_memory(device: torch.device) -> int:
 
 def total_memory(accelerator: torch.device) -> int | None:
     """Bytes that an accelerator has of its own; None where its driver does not say."""
-    backend = torch.get_device_module(accelerator)
-    if not hasattr(backend, "get_device_properties"):
-        return None
-    return getattr(backend.get_device_properties(accelerator), "total_memory", None)
+    return getattr(device_properties(accelerator), "total_memory", None)
 
 
 def free_memory(accelerator: torch.device) -> int | None:

@@ -113,6 +113,7 @@ def pretrain(
     schedule, flops_per_token = hyper.schedule, model_config.flops_per_token(config.context)
     loader = Loader(TokenDataset(tokens / "train"), config.context, config.seed, unique_tokens)
     loader.require(hyper.batch_tokens // config.context)
+    piece = piece_sequences(model_config, config, engine)
 
     model = Transformer(model_config, engine.dtype)
     model.initialize(torch.Generator().manual_seed(config.seed))
@@ -131,7 +132,7 @@ def pretrain(
         optimizer=Optimizer(model, hyper.lr, hyper.table_lr, hyper.weight_decay, engine.dtype),
         schedule=schedule,
         objective=next_token_loss,
-        micro_batches=lambda s: _micro_batches(model_config, loader, s, hyper, config, engine),
+        micro_batches=lambda s: _micro_batches(loader, s, hyper, piece, config, engine),
         tokens_after=lambda s: s * hyper.batch_tokens,
         label=label,
         flops_per_token=flops_per_token,
@@ -170,11 +171,11 @@ def piece_sequences(model: ModelConfig, config: TrainingConfig, engine: Engine) 
 
 
 def _micro_batches(
-    model: ModelConfig, loader: Loader, step: int, hyper: Hyperparameters, config: TrainingConfig, engine: Engine
+    loader: Loader, step: int, hyper: Hyperparameters, piece: int, config: TrainingConfig, engine: Engine
 ) -> Iterator[TokenBatch]:
-    """This process's part of a step's global batch, in pieces. A pure function of the step."""
+    """This process's part of a step's global batch, in pieces of so many sequences. A pure function of the
+    step."""
     sequences = hyper.batch_tokens // config.context
-    piece = piece_sequences(model, config, engine)
     mine = engine.world.share(sequences)
     largest = engine.world.largest_share(sequences)
     for offset in range(0, largest, piece):

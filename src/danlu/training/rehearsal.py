@@ -89,7 +89,7 @@ def _rehearse(
 ) -> Rehearsal:
     engine = Engine.choose(config, Progress(silent=True))
     hyper = hyperparameters(model_config, _MOST * batch_tokens, replace(config, batch_tokens=batch_tokens))
-    sequences = batch_tokens // config.context
+    sequences, piece = batch_tokens // config.context, piece_sequences(model_config, config, engine)
     draw = _drawer(model_config.vocab_size, tokens, config)
     model = Transformer(model_config, engine.dtype)
     model.initialize(torch.Generator().manual_seed(config.seed))
@@ -100,9 +100,7 @@ def _rehearse(
         optimizer,
         hyper.schedule,
         next_token_loss,
-        lambda step: _micro_batches(
-            draw, step, sequences, piece_sequences(model_config, config, engine), config, engine
-        ),
+        lambda step: _micro_batches(draw, step, sequences, piece, config, engine),
         engine.world,
         first_step=0,
         clip=config.clip,
