@@ -1,12 +1,11 @@
 """The decoder-only transformer in Qwen3's layout. Its state dict has the keys of `transformers`' Qwen3ForCausalLM."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from danlu.model.config import ModelConfig
+from danlu.model.fresh import draw
 from danlu.model.ops import (
     causal_attention,
     linear_cross_entropy,
@@ -178,21 +177,9 @@ class Transformer(Backbone):
             None if config.tie_word_embeddings else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         )
 
-    def initialize(self, generator: torch.Generator) -> None:
-        """Draw fresh weights.
-
-        Matrices are normal with standard deviation 1/sqrt(fan in); those that write to the residual stream are zero,
-        so that every block starts as the identity (Zhang et al. 2019, "Fixup"; modded-nanogpt). The table is normal
-        with 0.02: tied logits then start near zero.
-        """
-        for name, parameter in self.named_parameters():
-            if parameter.dim() < 2:
-                nn.init.zeros_(parameter) if name.endswith("bias") else nn.init.ones_(parameter)
-            elif name.endswith(("o_proj.weight", "down_proj.weight", "lm_head.weight")):
-                nn.init.zeros_(parameter)
-            else:
-                std = 0.02 if "embed_tokens" in name else 1 / math.sqrt(parameter.size(1))
-                nn.init.normal_(parameter, std=std, generator=generator)
+    def initialize(self, generator: torch.Generator, *, induction: bool = True) -> None:
+        """Draw fresh weights; see `fresh.draw`."""
+        draw(self, generator, induction)
 
     @property
     def head_weight(self) -> Tensor:

@@ -14,6 +14,8 @@ class TrainingConfig:
     """Tokens a training sequence holds; what the model can look back on."""
     seed: int = 0
     """Of the weights' initialisation and of the data order."""
+    induction: bool = True
+    """Whether models begin with heads that copy what followed a token before (see model/fresh.py)."""
     lr: float | None = None
     """Peak learning rate of the matrices (Muon's, per unit of spectral norm); None: from the dials."""
     table_lr: float | None = None

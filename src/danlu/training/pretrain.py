@@ -116,7 +116,7 @@ def pretrain(
     piece = piece_sequences(model_config, config, engine)
 
     model = Transformer(model_config, engine.dtype)
-    model.initialize(torch.Generator().manual_seed(config.seed))
+    model.initialize(torch.Generator().manual_seed(config.seed), induction=config.induction)
     model = engine.place(model, config.compile)
 
     loss_se: float | None = None

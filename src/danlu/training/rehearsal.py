@@ -92,7 +92,7 @@ def _rehearse(
     sequences, piece = batch_tokens // config.context, piece_sequences(model_config, config, engine)
     draw = _drawer(model_config.vocab_size, tokens, config)
     model = Transformer(model_config, engine.dtype)
-    model.initialize(torch.Generator().manual_seed(config.seed))
+    model.initialize(torch.Generator().manual_seed(config.seed), induction=config.induction)
     model = engine.place(model, config.compile)
     optimizer = Optimizer(model, hyper.lr, hyper.table_lr, hyper.weight_decay, engine.dtype)
     steps = train_steps(
