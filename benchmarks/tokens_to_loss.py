@@ -3,12 +3,12 @@
     python benchmarks/tokens_to_loss.py [--text FOLDER] [--json FILE] [--tokens 3e6] [--seeds 3] [--width 128]
 
 One model (Qwen3's layout, 0.9M parameters with its table at width 128), real text (the running interpreter's standard
-library, and every text file in --text). The baseline is AdamW with warm-up and a cosine to a tenth, on random weights;
-danlu's recipe begins with its own fresh weights. The baseline's learning rate and batch are chosen by their loss on
-half the tokens, and danlu's by theirs on a quarter: each from a grid of nine and from its best on, until no neighbour
-(half or twice the rate or the batch) is better. Then, for three seeds: the baseline is trained for all its tokens, and
-danlu's recipe for growing shares of them, each share a whole run with its own cooldown. The ratio is the share at which
-danlu's mean loss meets the baseline's mean loss, interpolated in logs between the shares around it."""
+library, and every text file in --text). The baseline is AdamW with warm-up and a cosine to a tenth; its learning rate
+and batch are chosen by their loss on half the tokens, and danlu's by theirs on a quarter: each from a grid of nine and
+from its best on, until no neighbour (half or twice the rate or the batch) is better. Then, for three seeds: the
+baseline is trained for all its tokens, and danlu's recipe for growing shares of them, each share a whole run with its
+own cooldown. The ratio is the share at which danlu's mean loss meets the baseline's mean loss, interpolated in logs
+between the shares around it."""
 
 import argparse
 import itertools
@@ -76,14 +76,14 @@ class Bench:
 
         return at
 
-    def _fresh(self, seed: int, induction: bool) -> Transformer:
+    def _fresh(self, seed: int) -> Transformer:
         model = Transformer(self.model, self.dtype)
-        model.initialize(torch.Generator().manual_seed(seed), induction=induction)
+        model.initialize(torch.Generator().manual_seed(seed))
         return model
 
     def adamw(self, setting: Setting, tokens: int, seed: int) -> float:
         """Held-out loss of the baseline."""
-        model, data = self._fresh(seed, induction=False), self._data(setting.batch_tokens, seed)
+        model, data = self._fresh(seed), self._data(setting.batch_tokens, seed)
         steps = tokens // setting.batch_tokens
         matrices = [p for p in model.parameters() if p.dim() > 1]
         vectors = [p for p in model.parameters() if p.dim() < 2]
@@ -104,7 +104,7 @@ class Bench:
 
     def danlu(self, setting: Setting, tokens: int, seed: int) -> float:
         """Held-out loss of danlu's recipe."""
-        model, data = self._fresh(seed, induction=True), self._data(setting.batch_tokens, seed)
+        model, data = self._fresh(seed), self._data(setting.batch_tokens, seed)
         config = TrainingConfig(context=CONTEXT, batch_tokens=setting.batch_tokens, lr=setting.lr)
         hyper = hyperparameters(self.model, tokens, config)
         optimizer = Optimizer(model, hyper.lr, hyper.table_lr, hyper.weight_decay, self.dtype)

@@ -52,7 +52,7 @@ def has_room(config: ModelConfig) -> bool:
 
 @torch.no_grad()
 def _induction(model: "Transformer", generator: torch.Generator) -> None:
-    """Let a model begin as one that copies: what followed a token before is likely to follow it again.
+    """Let a model begin as one that is ready to copy: what followed a token before is likely to follow it again.
 
     Two heads of the first layer write, into two subspaces of the residual stream, which token stands here and which
     stood before; a head of the second looks where the token before is the one that stands here (the circuit that Olsson

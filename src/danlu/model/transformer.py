@@ -177,7 +177,7 @@ class Transformer(Backbone):
             None if config.tie_word_embeddings else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         )
 
-    def initialize(self, generator: torch.Generator, *, induction: bool = True) -> None:
+    def initialize(self, generator: torch.Generator, *, induction: bool = False) -> None:
         """Draw fresh weights; see `fresh.draw`."""
         draw(self, generator, induction)
 
