@@ -43,6 +43,13 @@ def test_it_learns_and_says_what_it_did(tokens, tmp_path):
     assert json.loads((tmp_path / "result.json").read_text())["steps"] == 40
 
 
+@pytest.mark.parametrize("induction", [False, True])
+def test_a_model_begins_as_its_recipe_says(induction, tokens, tmp_path):
+    still = replace(CONFIG, induction=induction, lr=1e-9, table_lr=1e-9)
+    model, _ = pretrain(MODEL, tokens, 256, still, tmp_path, QUIET)
+    assert (model.model.layers[0].self_attn.o_proj.weight.abs().max() > 1) == induction
+
+
 def test_micro_batches_change_nothing_but_rounding(tokens, tmp_path):
     config = replace(CONFIG, warmup_steps=40)  # small steps: large ones let rounding itself grow
     pretrain(MODEL, tokens, HORIZON, config, tmp_path / "a", QUIET)

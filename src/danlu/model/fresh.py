@@ -75,8 +75,8 @@ def _induction(model: "Transformer", generator: torch.Generator) -> None:
     here, before = torch.zeros(2, rank, width).unbind()  # where in the stream it is written
     here[:, 1:], before[:, 1:] = orthonormal(2 * rank, width - 1).split(rank)
 
-    _look_back(first, config, head=0, places=0)
-    _look_back(first, config, head=1, places=1)
+    for places, (cosine, sine) in enumerate(zip(*model.rotary(2, reads.device), strict=True)):
+        _look_back(first, config, places, cosine, sine)
     for head, written in enumerate((here, before)):
         _pass_on(first, config, head, reads, _WRITTEN * written)
 
@@ -85,7 +85,7 @@ def _induction(model: "Transformer", generator: torch.Generator) -> None:
     pairs = torch.arange(half)[-min(rank // 2, half - _fast_pairs(config)) :]
     slow = torch.cat([pairs, half + pairs])
     compared = orthonormal(len(slow), rank)
-    queries, keys = _rows(second, config, 0)
+    queries, keys = _rows(config, 0)
     second.q_proj.weight[queries], second.k_proj.weight[keys] = 0.0, 0.0
     second.q_proj.weight[queries.start + slow] = compared @ here
     second.k_proj.weight[keys.start + slow] = compared @ before
@@ -97,23 +97,22 @@ def _fast_pairs(config: ModelConfig) -> int:
     return sum(config.rope_theta ** (-i / half) > _SLOWEST for i in range(half))
 
 
-def _rows(attention: "Attention", config: ModelConfig, head: int) -> tuple[slice, slice]:
+def _rows(config: ModelConfig, head: int) -> tuple[slice, slice]:
     """The rows of the query projection that belong to the first query head of a key-value head, and of the key's (and
     value's) that belong to that."""
     groups, size = config.num_attention_heads // config.num_key_value_heads, config.head_dim
     return slice(head * groups * size, (head * groups + 1) * size), slice(head * size, (head + 1) * size)
 
 
-def _look_back(attention: "Attention", config: ModelConfig, head: int, places: int) -> None:
-    """Let a head look so many places back, whatever stands there: query and key are constant vectors, the query turned
-    back by so many places, and their product is largest there."""
+def _look_back(attention: "Attention", config: ModelConfig, head: int, cosine: Tensor, sine: Tensor) -> None:
+    """Let a head look some places back, whatever stands there: query and key are constant vectors, the query turned
+    back by the rotary angles of so many places (their cosines and sines), and the product is largest there."""
     half, fast = config.head_dim // 2, _fast_pairs(config)
-    angle = places * config.rope_theta ** (-torch.arange(fast) / half)
-    queries, keys = _rows(attention, config, head)
+    queries, keys = _rows(config, head)
     for projection, rows in ((attention.q_proj, queries), (attention.k_proj, keys)):
         projection.weight[rows] = 0.0
-    attention.q_proj.weight[queries, 0][:fast] = torch.cos(angle)
-    attention.q_proj.weight[queries, 0][half : half + fast] = -torch.sin(angle)
+    attention.q_proj.weight[queries, 0][:fast] = cosine[:fast]
+    attention.q_proj.weight[queries, 0][half : half + fast] = -sine[:fast]
     attention.k_proj.weight[keys, 0][:fast] = 1.0
     for norm in (attention.q_norm, attention.k_norm):
         assert norm is not None
@@ -122,7 +121,7 @@ def _look_back(attention: "Attention", config: ModelConfig, head: int, places: i
 
 def _pass_on(attention: "Attention", config: ModelConfig, head: int, read: Tensor, written: Tensor) -> None:
     """Let a head write what it reads: `read` and `written` are (R, width), R at most the head's size."""
-    queries, values = _rows(attention, config, head)
+    queries, values = _rows(config, head)
     attention.v_proj.weight[values] = 0.0
     attention.v_proj.weight[values][: len(read)] = read
     attention.o_proj.weight[:, queries][:, : len(written)] = written.T

@@ -173,8 +173,7 @@ def piece_sequences(model: ModelConfig, config: TrainingConfig, engine: Engine) 
 def _micro_batches(
     loader: Loader, step: int, hyper: Hyperparameters, piece: int, config: TrainingConfig, engine: Engine
 ) -> Iterator[TokenBatch]:
-    """This process's part of a step's global batch, in pieces of so many sequences. A pure function of the
-    step."""
+    """This process's part of a step's global batch, in pieces of so many sequences: a pure function of the step."""
     sequences = hyper.batch_tokens // config.context
     mine = engine.world.share(sequences)
     largest = engine.world.largest_share(sequences)
