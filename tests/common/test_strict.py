@@ -48,6 +48,8 @@ def test_there_and_back(value: Outer) -> None:
         ({"count": 1, "nmes": []}, "unknown key 'nmes'", "'names'"),
         ({"count": 1, "inner": {"ratoi": 1}}, "unknown key 'inner.ratoi'", "'ratio'"),
         ({"count": 1, "zzzz": 1}, "unknown key 'zzzz'", "Valid keys here: count"),
+        ({"count": 1, "mode": "b"}, "unknown key 'mode'", "It belongs to [inner]."),
+        ({"count": 1, "inner": {"limit": 1}}, "unknown key 'inner.limit'", "It belongs to the top, before all tables."),
         ({}, "missing key 'count'", "Add it"),
         ({"count": 1.5}, "'count' is 1.5", "Correct"),
         ({"count": True}, "'count' is True", "Correct"),

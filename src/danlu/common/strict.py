@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -12,26 +12,29 @@ from danlu.common.errors import DanluError
 T = TypeVar("T")
 
 
-def from_mapping(cls: type[T], data: Mapping[str, Any], source: str, where: str = "") -> T:
+def from_mapping(cls: type[T], data: Mapping[str, Any], source: str) -> T:
     """Build the frozen dataclass `cls` from `data`; nested tables become nested dataclasses.
 
     Args:
         source: the file's name, for the error.
-        where: the dotted key of this table, for the error.
 
     Raises:
-        DanluError: an unknown key (with the nearest valid one), a missing key or a value of the wrong type.
+        DanluError: an unknown key (with the tables that know it, or the nearest valid one), a missing key or a value of
+            the wrong type.
     """
+    return _table(cls, data, source, "", cls)
+
+
+def _table(cls: type[T], data: Mapping[str, Any], source: str, where: str, root: type) -> T:
+    """The table at the dotted key `where` of the document that `root` describes."""
     hints = _hints(cls)  # type: ignore[arg-type]  # a class is hashable
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for key, value in data.items():
         full = f"{where}.{key}" if where else key
         if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1, cutoff=0.4)
-            hint = f"Did you mean '{near[0]}'?" if near else f"Valid keys here: {', '.join(fields)}."
-            raise DanluError(f"{source}: unknown key '{full}'.", hint)
-        values[key] = _convert(hints[key], value, source, full)
+            raise DanluError(f"{source}: unknown key '{full}'.", _hint(key, where, list(fields), root))
+        values[key] = _convert(hints[key], value, source, full, root)
     missing = [
         name
         for name, field in fields.items()
@@ -43,23 +46,43 @@ def from_mapping(cls: type[T], data: Mapping[str, Any], source: str, where: str 
     return cls(**values)
 
 
+def _hint(key: str, where: str, valid: Sequence[str], root: type) -> str:
+    """What to do about a key that the table `where` does not know: a key of another table is more likely in the wrong
+    place than misspelt."""
+    if homes := _homes(root, key):
+        homes.sort(key=lambda home: not home.startswith(f"[{where}."))
+        return f"It belongs to {' or '.join(homes[:3])}."
+    near = difflib.get_close_matches(key, valid, n=1, cutoff=0.4)
+    return f"Did you mean '{near[0]}'?" if near else f"Valid keys here: {', '.join(valid)}."
+
+
+def _homes(cls: type, key: str, where: str = "") -> list[str]:
+    """The tables, from one on downwards, that know a key."""
+    hints = _hints(cls)
+    found = [f"[{where}]" if where else "the top, before all tables"] if key in hints else []
+    for name, hint in hints.items():
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            found += _homes(hint, key, f"{where}.{name}" if where else name)
+    return found
+
+
 @cache
 def _hints(cls: Any) -> dict[str, Any]:
     return get_type_hints(cls)
 
 
-def _convert(hint: Any, value: Any, source: str, where: str) -> Any:
+def _convert(hint: Any, value: Any, source: str, where: str, root: type) -> Any:
     origin, args = get_origin(hint), get_args(hint)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         if isinstance(value, Mapping):
-            return from_mapping(hint, value, source, where)
+            return _table(hint, value, source, where, root)
     elif origin in (Union, types.UnionType):
         if value is None and type(None) in args:
             return None
         options = [option for option in args if option is not type(None)]
         for option in options:
             try:
-                return _convert(option, value, source, where)
+                return _convert(option, value, source, where, root)
             except DanluError:
                 if len(options) == 1:
                     raise
@@ -72,10 +95,10 @@ def _convert(hint: Any, value: Any, source: str, where: str) -> Any:
             hints = args[:1] * len(value) if args[1:] == (Ellipsis,) else args
             if len(hints) == len(value):
                 pairs = enumerate(zip(hints, value, strict=True))
-                return tuple(_convert(hint, item, source, f"{where}[{i}]") for i, (hint, item) in pairs)
+                return tuple(_convert(hint, item, source, f"{where}[{i}]", root) for i, (hint, item) in pairs)
     elif origin in (dict, Mapping) or (isinstance(origin, type) and issubclass(origin, Mapping)):
         if isinstance(value, Mapping):
-            return {key: _convert(args[1], item, source, f"{where}.{key}") for key, item in value.items()}
+            return {key: _convert(args[1], item, source, f"{where}.{key}", root) for key, item in value.items()}
     elif hint is Any:
         return value
     elif hint is float:
