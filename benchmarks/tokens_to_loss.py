@@ -7,7 +7,8 @@ library, and every text file in --text). The baseline is AdamW with warm-up and 
 and batch are chosen by their loss on half the tokens, and danlu's by theirs on a quarter: each from a grid of nine and
 from its best on, until no neighbour (half or twice the rate or the batch) is better. Then, for three seeds: the
 baseline is trained for all its tokens, and danlu's recipe for growing shares of them, each share a whole run with its
-own cooldown. The ratio is the share at which danlu's mean loss meets the baseline's mean loss, interpolated in logs
+own cooldown. danlu's recipe is all of it, fresh weights too; the baseline's weights are drawn at random, with outputs
+of zero. The ratio is the share at which danlu's mean loss meets the baseline's mean loss, interpolated in logs
 between the shares around it."""
 
 import argparse
@@ -76,14 +77,14 @@ class Bench:
 
         return at
 
-    def _fresh(self, seed: int) -> Transformer:
+    def _fresh(self, seed: int, induction: bool) -> Transformer:
         model = Transformer(self.model, self.dtype)
-        model.initialize(torch.Generator().manual_seed(seed))
+        model.initialize(torch.Generator().manual_seed(seed), induction=induction)
         return model
 
     def adamw(self, setting: Setting, tokens: int, seed: int) -> float:
         """Held-out loss of the baseline."""
-        model, data = self._fresh(seed), self._data(setting.batch_tokens, seed)
+        model, data = self._fresh(seed, induction=False), self._data(setting.batch_tokens, seed)
         steps = tokens // setting.batch_tokens
         matrices = [p for p in model.parameters() if p.dim() > 1]
         vectors = [p for p in model.parameters() if p.dim() < 2]
@@ -104,8 +105,8 @@ class Bench:
 
     def danlu(self, setting: Setting, tokens: int, seed: int) -> float:
         """Held-out loss of danlu's recipe."""
-        model, data = self._fresh(seed), self._data(setting.batch_tokens, seed)
         config = TrainingConfig(context=CONTEXT, batch_tokens=setting.batch_tokens, lr=setting.lr)
+        model, data = self._fresh(seed, config.induction), self._data(setting.batch_tokens, seed)
         hyper = hyperparameters(self.model, tokens, config)
         optimizer = Optimizer(model, hyper.lr, hyper.table_lr, hyper.weight_decay, self.dtype)
         schedule: Schedule = hyper.schedule
@@ -185,7 +186,7 @@ def main() -> None:
         seeds = range(arguments.seeds)
         goal = statistics.mean(bench.adamw(adamw, total, seed) for seed in seeds)
         print(f"AdamW with cosine, lr {adamw.lr:g}, {adamw.batch_tokens} tokens a step: {goal:.4f} after all tokens")
-        shares, losses = [0.25, 0.35, 0.45, 0.6, 0.8, 1.0], []
+        shares, losses = [0.05, 0.1, 0.15, 0.2, 0.25, 0.35, 0.45, 0.6, 0.8, 1.0], []
         for share in shares:
             losses.append(statistics.mean(bench.danlu(danlu, int(share * total), seed) for seed in seeds))
             print(f"danlu, {share:.0%} of the tokens: {losses[-1]:.4f}", flush=True)

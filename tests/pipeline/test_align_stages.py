@@ -85,8 +85,8 @@ def test_every_setting_of_the_alignment_belongs_to_a_stage() -> None:
 
 def test_sizes_follow_from_the_budget() -> None:
     config = AlignmentConfig(ppo=RoadPPOConfig(episodes=6400, batch_size=64, minibatch_size=32))
-    assert sized(config, 4e13).ppo.episodes == 6400
-    quarter = sized(config, 4e13 / 16)
+    assert sized(config, 3e13).ppo.episodes == 6400
+    quarter = sized(config, 3e13 / 16)
     assert quarter.ppo.episodes == 1600
     assert quarter.prompts.demonstrations == config.prompts.demonstrations // 4
     assert quarter.prompts.held_out == config.prompts.held_out

@@ -21,7 +21,7 @@ from .conftest import serve_models
 
 FEW = replace(AlignmentConfig().prompts, demonstrations=60, comparisons=20, ppo=20, held_out=20)
 CONFIG = replace(AlignmentConfig(), prompts=FEW, context=480)
-FLOPS = 4e13
+FLOPS = 3e13
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, base_folder: Path) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "mine"
     shutil.copytree(base_folder, folder / "pretrain" / "model")
     write_recipe(replace(Recipe(), alignment=CONFIG), folder / "recipe.toml")
-    write_json(folder / "budget.json", {"asked": "4e13flops", "flops": FLOPS})
+    write_json(folder / "budget.json", {"asked": "3e13flops", "flops": FLOPS})
     return folder
 
 

@@ -14,9 +14,9 @@ class TrainingConfig:
     """Tokens a training sequence holds; what the model can look back on."""
     seed: int = 0
     """Of the weights' initialisation and of the data order."""
-    induction: bool = False
-    """Whether models begin with heads that copy what followed a token before (model/fresh.py): a base model of small
-    size is much better for it; the rates of alignment's steps are not yet tuned for such models."""
+    induction: bool = True
+    """Whether models begin with heads that copy what followed a token before (model/fresh.py): one of small size learns
+    that too late for its ladder to see, and is much better for having it."""
     lr: float | None = None
     """Peak learning rate of the matrices (Muon's, per unit of spectral norm); None: from the dials."""
     table_lr: float | None = None
