@@ -85,8 +85,8 @@ class RoadPPOConfig(PPOConfig):
     ema: float = 0.95
     """Decay a step of the averaged weights, which are what is evaluated and saved; 0: none."""
     initial_share: float = 0.25
-    """Share of the SFT model's weights in the policy that comes out: 0.3 brought back about two thirds of the bits a byte
-    that PPO cost the base text, and a third of the KL, for about 0.01 of gold (NOTES.md, entry 31)."""
+    """Share of the SFT model's weights in the policy that comes out: 0.3 brought back about two thirds of the bits a
+    byte that PPO cost the base text, and a third of the KL, for about 0.01 of gold (NOTES.md, entry 31)."""
     missing_eos_score: float = -3.0
     """Replaces the score of a response without end token: well below the mean of those with one (about -0.6)."""
     ptx_coef: float = 0.7
