@@ -28,7 +28,7 @@ def from_mapping(cls: type[T], data: Mapping[str, Any], source: str) -> T:
 def _table(cls: type[T], data: Mapping[str, Any], source: str, where: str, root: type) -> T:
     """The table at the dotted key `where` of the document that `root` describes."""
     hints = _hints(cls)  # type: ignore[arg-type]  # a class is hashable
-    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
+    fields = _fields(cls)
     values: dict[str, Any] = {}
     for key, value in data.items():
         full = f"{where}.{key}" if where else key
@@ -50,20 +50,24 @@ def _hint(key: str, where: str, valid: Sequence[str], root: type) -> str:
     """What to do about a key that the table `where` does not know: a key of another table is more likely in the wrong
     place than misspelt."""
     if homes := _homes(root, key):
-        homes.sort(key=lambda home: not home.startswith(f"[{where}."))
-        return f"It belongs to {' or '.join(homes[:3])}."
+        below = [home for home in homes if home.startswith(f"[{where}.")]
+        return f"It belongs to {' or '.join(below or homes)}."
     near = difflib.get_close_matches(key, valid, n=1, cutoff=0.4)
     return f"Did you mean '{near[0]}'?" if near else f"Valid keys here: {', '.join(valid)}."
 
 
 def _homes(cls: type, key: str, where: str = "") -> list[str]:
     """The tables, from one on downwards, that know a key."""
-    hints = _hints(cls)
-    found = [f"[{where}]" if where else "the top, before all tables"] if key in hints else []
-    for name, hint in hints.items():
+    found = [f"[{where}]" if where else "the top, before all tables"] if key in _fields(cls) else []
+    for name, hint in _hints(cls).items():
         if dataclasses.is_dataclass(hint) and isinstance(hint, type):
             found += _homes(hint, key, f"{where}.{name}" if where else name)
     return found
+
+
+def _fields(cls: Any) -> dict[str, dataclasses.Field[Any]]:
+    """The keys that a table may have."""
+    return {field.name: field for field in dataclasses.fields(cls) if field.init}
 
 
 @cache
