@@ -29,6 +29,22 @@ def test_no_quota_is_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert machine.usable_memory() >= without[1]
 
 
+@pytest.mark.parametrize(("running", "idle"), [(1, True), (2, True), (3, False), (7, False)])
+def test_idle_cores_are_those_that_no_other_thread_wants(
+    monkeypatch: pytest.MonkeyPatch, running: int, idle: bool
+) -> None:
+    counts = iter([9, running, running, 1, running])  # others came and went
+    cores = "cpu  1 2 3\ncpu0 1 2\ncpu1 1 2\ncpu2 1 2\n"
+    monkeypatch.setattr(machine, "_read", lambda _: f"{cores}intr 1 2\nprocs_running {next(counts)}\n")
+    monkeypatch.setattr(machine, "usable_cores", lambda: 2)
+    assert machine.has_idle_cores(pause=0.0) is idle
+
+
+def test_without_counts_no_core_is_taken_for_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_read", lambda _: "")
+    assert not machine.has_idle_cores(pause=0.0)
+
+
 def test_a_file_that_is_not_there_reads_as_nothing(tmp_path: Path) -> None:
     assert machine._read(str(tmp_path / "none")) == ""
 

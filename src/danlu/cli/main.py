@@ -59,9 +59,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     A stop by SIGINT gives 130 and by SIGTERM 143.
     """
-    # Read when torch is loaded. Threads that wait for each other soon sleep: where anything else runs too, spinning on
-    # holds up the very threads that are waited for, and takes three times the work (NOTES.md).
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help", "help"):
         print(_HELP, end="")
@@ -69,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[0] == "--version":
         print(f"danlu {__version__}")
         return 0
+    _let_threads_spin()
     try:
         with stop_at_once():
             _verb(words[0])(words[1:])
@@ -100,6 +98,17 @@ def _verb(name: str) -> Callable[[list[str]], None]:
     module = importlib.import_module(f"danlu.cli.{name.replace('-', '_')}")
     found: Callable[[list[str]], None] = module.main
     return found
+
+
+def _let_threads_spin() -> None:
+    """Say how long OpenMP's threads (libgomp's) spin before they sleep when they wait for each other; it is read when
+    torch is loaded. On an idle machine waking them costs a quarter of a small model's step; where anything else runs,
+    a spinning thread holds up the very one that it waits for (NOTES.md, entry 47).
+    """
+    from danlu.hardware.machine import has_idle_cores
+
+    if "GOMP_SPINCOUNT" not in os.environ and "OMP_WAIT_POLICY" not in os.environ:
+        os.environ["GOMP_SPINCOUNT"] = "20000" if has_idle_cores() else "1000"
 
 
 def _explain(error: BaseException) -> int:

@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,27 @@ def usable_cores() -> int:
     if len(quota) == 2 and quota[0].isdigit():
         cores = min(cores, max(1, round(int(quota[0]) / int(quota[1]))))
     return cores
+
+
+def has_idle_cores(samples: int = 5, pause: float = 0.004) -> bool:
+    """Whether as many cores stand idle as this process may use; False where the system does not say.
+
+    Counts runnable threads (Linux, /proc/stat) some times and takes the middle count, for threads come and go.
+
+    Args:
+        samples: how often to count; odd.
+        pause: seconds between two counts.
+    """
+    counts = []
+    for sample in range(samples):
+        if sample:
+            time.sleep(pause)
+        found = re.search(r"^procs_running (\d+)", stat := _read("/proc/stat"), re.MULTILINE)
+        if not found:
+            return False
+        cores = len(re.findall(r"^cpu\d+ ", stat, re.MULTILINE))
+        counts.append(cores - (int(found.group(1)) - 1))  # this thread is one of those counted
+    return sorted(counts)[samples // 2] >= usable_cores()
 
 
 def usable_memory() -> int:
