@@ -1,28 +1,43 @@
 import pytest
 
 from danlu.common.errors import DanluError
-from danlu.hardware.speed import Speed
-from danlu.pipeline.budget import EXPECTED_FRACTION, expected_seconds, format_rate, parse_budget, target_flops
+from danlu.pipeline.budget import format_rate, ladder_seconds, parse_budget, pretraining_seconds, target_flops
 from danlu.scaling.config import LadderConfig
 
-_SPEED = Speed("cpu", "bf16", {"bf16": 8e11, "fp32": 1e11}, ())
+_LADDER = LadderConfig(share=0.25)
+
+
+def _pace(flops: float) -> float:
+    """Small models at a lower rate: 2e11 FLOP/s at 1e13 FLOPs, with the cube root of the compute."""
+    return float(2e11 * (flops / 1e13) ** (1 / 3))
 
 
 def test_a_budget_in_flops_is_the_targets() -> None:
-    assert target_flops(parse_budget("1e14flops"), LadderConfig(), None) == 1e14
+    assert target_flops(parse_budget("1e14flops"), LadderConfig(), _pace, 8e11) == (1e14, _pace(1e14))
 
 
-def test_a_budget_in_time_covers_ladder_and_target() -> None:
-    ladder = LadderConfig(share=0.25)
-    flops = target_flops(parse_budget("10min"), ladder, _SPEED)
-    assert flops == pytest.approx(600 * 8e11 * EXPECTED_FRACTION / 1.25)
-    assert expected_seconds(flops * 1.25, _SPEED).value == pytest.approx(600)
+def test_the_ladder_trains_at_half_the_targets_rate() -> None:
+    assert ladder_seconds(1e13, _LADDER, 1e11) == pytest.approx(0.25 * 100 * 2)
+    assert pretraining_seconds(1e13, _LADDER, 1e11) == pytest.approx(100 + 50)
+
+
+@pytest.mark.parametrize("peak", [1e11, 8e11, 1e13])
+def test_a_budget_in_time_is_what_the_machine_trains_in_it_whatever_its_products_run_at(peak: float) -> None:
+    flops, rate = target_flops(parse_budget("10min"), _LADDER, _pace, peak)
+    assert pretraining_seconds(flops, _LADDER, _pace(flops)) == pytest.approx(600, rel=0.05)
+    assert pretraining_seconds(flops, _LADDER, rate) == pytest.approx(600)
 
 
 def test_of_two_limits_the_tighter_one_counts() -> None:
-    in_time = target_flops(parse_budget("10min"), LadderConfig(), _SPEED)
-    assert target_flops(parse_budget("1e12flops,10min"), LadderConfig(), _SPEED) == 1e12
-    assert target_flops(parse_budget("1e18flops, 10min"), LadderConfig(), _SPEED) == in_time
+    in_time = target_flops(parse_budget("10min"), _LADDER, _pace, 8e11)[0]
+    assert target_flops(parse_budget("1e12flops,10min"), _LADDER, _pace, 8e11)[0] == 1e12
+    assert target_flops(parse_budget("1e18flops, 10min"), _LADDER, _pace, 8e11)[0] == in_time
+
+
+def test_a_budget_in_flops_is_tried_once() -> None:
+    tried: list[float] = []
+    target_flops(parse_budget("1e12flops,10min"), _LADDER, lambda flops: tried.append(flops) or 1e12, 8e11)
+    assert tried == [1e12]
 
 
 @pytest.mark.parametrize("text", ["10min,20min", "1e14flops,10min,3h", "10steps", "1e14flops,", ""])

@@ -88,7 +88,7 @@ def test_a_shape_that_is_run_twice_is_rehearsed_once(ladder: LadderPlan) -> None
 
 
 def test_the_nominal_target_keeps_the_ladders_tokens_a_parameter(ladder: LadderPlan) -> None:
-    model = nominal_target(ladder)
+    model = nominal_target(ladder.target_flops, ladder.tokens_per_parameter, 1024, 64)
     tokens = ladder.target_flops / model.flops_per_token(64)
     assert tokens / model.num_parameters("matmul") == pytest.approx(ladder.tokens_per_parameter, rel=0.35)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from danlu.cli.parse import continue_folder, parse
-from danlu.common.duration import format_count
+from danlu.common.duration import Duration, format_count
 from danlu.common.files import sha256_file
 from danlu.common.progress import Progress
 from danlu.pipeline.recipe import DEFAULT_BUDGET, deciding
@@ -34,12 +34,12 @@ class Arguments:
 def main(words: list[str]) -> None:
     """Run the verb."""
     arguments = parse(Arguments, words, "ladder")
-    from danlu.hardware.speed import measure_speed
-    from danlu.pipeline.budget import EXPECTED_FRACTION, expected_seconds, format_rate, parse_budget, target_flops
+    from danlu.pipeline.budget import format_rate, ladder_seconds, parse_budget
+    from danlu.pipeline.pace import affordable_flops
     from danlu.pipeline.trainings import train_ladder
     from danlu.tokens.build import read_tokens_summary
 
-    read_tokens_summary(arguments.tokens)  # a plain error where that is no folder of tokens
+    summary = read_tokens_summary(arguments.tokens)  # a plain error where that is no folder of tokens
     report, out, training = Progress(), arguments.out, arguments.training
     settings = {
         "tokens": sha256_file(arguments.tokens / "train" / "index.json"),
@@ -48,13 +48,13 @@ def main(words: list[str]) -> None:
         "training": deciding(training),
     }
     with continue_folder(out, "ladder", settings):
-        speed = measure_speed(training.device, training.precision)
-        flops = target_flops(parse_budget(arguments.budget), arguments.ladder, speed)
-        share = flops * arguments.ladder.share
+        ladder = arguments.ladder
+        flops, rate = affordable_flops(parse_budget(arguments.budget), ladder, training, summary.vocab_size)
+        took = Duration(ladder_seconds(flops, ladder, rate), "seconds")
         report(
-            f"at most {format_count(share)} FLOPs, about {expected_seconds(share, speed)} at {EXPECTED_FRACTION:.0%} of"
-            f" {format_rate(speed.peak)}; writes to {out}"
+            f"at most {format_count(flops * ladder.share)} FLOPs, about {took}: a target of {format_count(flops)} FLOPs"
+            f" trains at {format_rate(rate)} here, its rungs at about half of that; writes to {out}"
         )
         with report.indented():
-            points = train_ladder(flops, arguments.tokens, training, arguments.ladder, out, report)
+            points = train_ladder(flops, arguments.tokens, training, ladder, out, report)
     report(f"wrote {len(points)} points to {out / 'points.jsonl'}; next: danlu forecast {out}")

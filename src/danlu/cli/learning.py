@@ -5,10 +5,13 @@ from pathlib import Path
 from danlu.alignment.ppo_config import GRPOConfig, PPOConfig
 from danlu.cli.model_folder import model_folder
 from danlu.cli.parse import continue_folder
-from danlu.common.duration import format_count
+from danlu.common.duration import Duration, format_count
 from danlu.common.files import sha256_file
 from danlu.common.progress import Progress
 from danlu.common.strict import to_mapping
+
+_TRIED_TOKENS = 2048
+"""Tokens of the training step that a promise of time rests on."""
 
 
 def learning_verb(
@@ -33,8 +36,9 @@ def learning_verb(
     folder = model_folder(model)
 
     from danlu.alignment.from_rewards import Policy, learn_from_rewards
-    from danlu.hardware.speed import measure_speed
-    from danlu.pipeline.budget import EXPECTED_FRACTION, expected_seconds
+    from danlu.pipeline.budget import format_rate
+    from danlu.pipeline.pace import training_rate
+    from danlu.training.config import TrainingConfig
 
     policy = Policy.load(folder)
     queries = policy.queries(prompts, config.max_new_tokens, report)
@@ -46,12 +50,16 @@ def learning_verb(
     networks = 2 if isinstance(config, PPOConfig) else 1
     passes = 4 + (networks - 1) + 3 * networks * config.epochs
     flops = passes * episodes * length * shape.flops_per_token(round(length), backward=False)
+    training = TrainingConfig(
+        context=round(length), batch_tokens=_TRIED_TOKENS, device=config.device, precision=config.precision
+    )
+    rate = training_rate(shape, _TRIED_TOKENS, training)
     report(
         f"{episodes:,} responses of up to {config.max_new_tokens} tokens to {len(queries):,} prompts"
         f" ({episodes / len(queries) / getattr(config, 'group_size', 1):.2g} passes), by a model of"
         f" {format_count(shape.num_parameters())} parameters: {config.iterations:,} batches, at most"
-        f" {format_count(flops)} FLOPs, about"
-        f" {expected_seconds(flops, measure_speed(config.device, config.precision))} at {EXPECTED_FRACTION:.0%} of peak"
+        f" {format_count(flops)} FLOPs, about {Duration(flops / rate, 'seconds')} at the {format_rate(rate)} of a"
+        " training step (measured)"
     )
     report(f"writes to {out}")
     settings = {

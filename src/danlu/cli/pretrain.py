@@ -11,7 +11,7 @@ from danlu.cli.parse import continue_folder, parse
 from danlu.common.duration import Duration, format_count
 from danlu.common.files import sha256_file
 from danlu.common.progress import Progress
-from danlu.pipeline.budget import EXPECTED_FRACTION, expected_seconds, format_rate
+from danlu.pipeline.budget import format_rate
 from danlu.pipeline.recipe import deciding
 from danlu.training.config import TrainingConfig
 
@@ -36,7 +36,7 @@ def main(words: list[str]) -> None:
     arguments = parse(Arguments, words, "pretrain")
     report = Progress(silent=os.environ.get("RANK", "0") != "0")
 
-    from danlu.hardware.speed import measure_speed
+    from danlu.pipeline.pace import training_rate
     from danlu.pipeline.plan import horizon_tokens, model_of_width
     from danlu.pipeline.trainings import train_target
     from danlu.tokens.build import read_tokens_summary
@@ -45,11 +45,11 @@ def main(words: list[str]) -> None:
     model = model_of_width(arguments.width, summary.vocab_size, config.context)
     length = horizon_tokens(Duration.parse(arguments.horizon), model, summary, config)
     flops = length * model.flops_per_token(config.context)
-    speed = measure_speed(config.device, config.precision)
+    rate = training_rate(model, length, config)
     report(
         f"{format_count(model.num_parameters())} parameters for {format_count(length)} tokens"
         f" ({length / summary.train_tokens:.2g} epochs): {format_count(flops)} FLOPs, about"
-        f" {expected_seconds(flops, speed)} at {EXPECTED_FRACTION:.0%} of {format_rate(speed.peak)}"
+        f" {Duration(flops / rate, 'seconds')} at {format_rate(rate)} (measured)"
     )
     report(f"writes to {arguments.out}")
     settings = {

@@ -1,15 +1,23 @@
 """The budget in FLOPs, and what it will take on this machine."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 from danlu.common.duration import Duration
 from danlu.common.errors import DanluError
-from danlu.hardware.speed import Speed
 from danlu.scaling.config import LadderConfig
 
-EXPECTED_FRACTION = 0.25
-"""Share of the measured matrix-product peak that a whole small run is taken to reach before anything of it is measured:
-the quickstart's 5.1e13 FLOPs took 275 s where products ran at 0.9 TFLOP/s (NOTES.md). The stage `plan` measures it."""
+_GUESSED_FRACTION = 0.25
+"""Share of the measured matrix-product peak that a training is taken to reach until one of its size was tried."""
+_RUNGS_PACE = 0.5
+"""Rate at which rungs train (FLOP/s), as a share of the target's: their products are smaller, and each has one core of
+those that the target has all of (the quickstart's: 75 and 160 GFLOP/s; NOTES.md, entry 47)."""
+_TRIES = 4
+_SETTLED = 0.03
+"""Change of the compute (natural log) below which it is not tried again."""
+
+Pace = Callable[[float], float]
+"""From a target's training compute (FLOPs) to the rate (FLOP/s) at which one of that compute trains here."""
 
 
 def parse_budget(text: str) -> tuple[Duration, ...]:
@@ -27,33 +35,37 @@ def parse_budget(text: str) -> tuple[Duration, ...]:
     return limits
 
 
-def depends_on_speed(limits: Sequence[Duration]) -> bool:
-    """Whether the budget's FLOPs depend on the machine."""
-    return any(limit.unit == "seconds" for limit in limits)
-
-
-def target_flops(limits: Sequence[Duration], ladder: LadderConfig, speed: Speed | None) -> float:
-    """The target's training compute (FLOPs): the least that a limit allows.
+def target_flops(limits: Sequence[Duration], ladder: LadderConfig, pace: Pace, peak: float) -> tuple[float, float]:
+    """The target's training compute (FLOPs), the least that a limit allows, and the rate at which it trains (FLOP/s).
 
     A limit in FLOPs is that number; the ladder comes on top, at most its share of it. A limit in time is of all
-    pretraining: it is turned into FLOPs by this machine's measured speed and shared between the ladder and the target.
+    pretraining: small models train at a lower rate than large ones, so that a target is tried, what the time allows at
+    its rate is tried next, and so on until it no longer changes.
 
     Args:
-        speed: this machine's; needed for a limit in time alone.
+        pace: tries a target for a moment.
+        peak: this machine's measured rate of matrix products (FLOP/s), to begin with.
     """
-    found = []
-    for limit in limits:
-        if limit.unit == "flops":
-            found.append(limit.value)
-        else:
-            assert speed is not None
-            found.append(limit.value * speed.peak * EXPECTED_FRACTION / (1 + ladder.share))
-    return min(found)
+    found = {limit.unit: limit.value for limit in limits}
+    most = found.get("flops", math.inf)
+    seconds = found.get("seconds", math.inf) / pretraining_seconds(1.0, ladder, 1.0)
+    flops = min(most, seconds * peak * _GUESSED_FRACTION)
+    for _ in range(_TRIES):
+        rate = pace(flops)
+        before, flops = flops, min(most, seconds * rate)
+        if abs(math.log(flops / before)) < _SETTLED:
+            break
+    return flops, rate
 
 
-def expected_seconds(flops: float, speed: Speed) -> Duration:
-    """How long that compute should take here (seconds)."""
-    return Duration(flops / (speed.peak * EXPECTED_FRACTION), "seconds")
+def pretraining_seconds(flops: float, ladder: LadderConfig, rate: float) -> float:
+    """How long a target of that compute trains at that rate, its ladder included (seconds)."""
+    return flops / rate + ladder_seconds(flops, ladder, rate)
+
+
+def ladder_seconds(flops: float, ladder: LadderConfig, rate: float) -> float:
+    """How long the ladder of such a target trains at most (seconds)."""
+    return flops * ladder.share / (_RUNGS_PACE * rate)
 
 
 def format_rate(flops_per_second: float) -> str:

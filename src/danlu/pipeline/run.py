@@ -7,7 +7,7 @@ from danlu.common.files import read_json
 from danlu.common.progress import Progress
 from danlu.hardware.machine import describe_machine
 from danlu.hardware.speed import Speed, measure_speed
-from danlu.pipeline.budget import EXPECTED_FRACTION, expected_seconds, format_rate, target_flops
+from danlu.pipeline.budget import format_rate
 from danlu.pipeline.folder import RunFolder
 from danlu.pipeline.manifest import note_session
 from danlu.pipeline.recipe import Recipe, write_recipe
@@ -48,16 +48,12 @@ def run(
 
 
 def expectation(recipe: Recipe, folder: RunFolder, work: Mapping[str, Status], speed: Speed) -> str:
-    """What the work will cost and how long it will take on this machine, in a sentence."""
-    fixed = "budget" not in work and folder.budget.exists()
-    target = read_json(folder.budget)["flops"] if fixed else target_flops(recipe.limits, recipe.ladder, speed)
-    flops = target * (("pretrain" in work) + recipe.ladder.share * ("ladder" in work))
+    """What the work will cost, in a sentence; how long that takes here, the stages `budget` and `plan` say."""
     machine = describe_machine()
     chips = ", ".join(str(chip["name"]) for chip in speed.accelerators) or f"{machine.processor}, {machine.cores} cores"
     words = "no pretraining is left"
-    if flops:
-        words = f"{format_count(flops)} FLOPs of pretraining, about {expected_seconds(flops, speed)}"
-    return (
-        f"{words}: {chips}, {speed.precision}"
-        f" matrix products at {format_rate(speed.peak)} (measured), {EXPECTED_FRACTION:.0%} of that expected"
-    )
+    if "budget" in work or not folder.budget.exists():
+        words = f"pretraining of at most {' or '.join(map(str, recipe.limits))}, and its ladder"
+    elif flops := read_json(folder.budget)["flops"] * (("pretrain" in work) + recipe.ladder.share * ("ladder" in work)):
+        words = f"{format_count(flops)} FLOPs of pretraining"
+    return f"{words}: {chips}, {speed.precision} matrix products at {format_rate(speed.peak)} (measured)"

@@ -270,17 +270,24 @@ def _trainings(ladder: LadderPlan, training: TrainingConfig) -> list[tuple[str, 
         )
         for rung in ladder.rungs
     ]
-    model = nominal_target(ladder)
+    model = nominal_target(ladder.target_flops, ladder.tokens_per_parameter, ladder.vocab_size, ladder.context)
     wished = ladder.target_flops / model.flops_per_token(ladder.context)
     batch = batch_tokens(wished, training)
     return [*rows, ("target", model, batch, max(1, round(wished / batch)) * batch, 1)]
 
 
-def nominal_target(ladder: LadderPlan) -> ModelConfig:
-    """The member of the family that spends the target's compute nearest the ladder's middle tokens a parameter."""
+def nominal_target(
+    flops: float, tokens_per_parameter: float, vocab_size: int, context: int, most_params: float = math.inf
+) -> ModelConfig:
+    """The member of the family that spends that compute (FLOPs) nearest those tokens a parameter.
+
+    Args:
+        most_params: parameters that it may have, if a smaller member there is.
+    """
 
     def distance(model: ModelConfig) -> float:
-        tokens = ladder.target_flops / model.flops_per_token(ladder.context)
-        return abs(math.log(tokens / model.num_parameters("matmul") / ladder.tokens_per_parameter))
+        tokens = flops / model.flops_per_token(context)
+        return abs(math.log(tokens / model.num_parameters("matmul") / tokens_per_parameter))
 
-    return min(family(ladder.vocab_size, ladder.context), key=distance)
+    smallest, *others = family(vocab_size, context)
+    return min([smallest, *(m for m in others if m.num_parameters("matmul") <= most_params)], key=distance)

@@ -5,12 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from danlu.common.duration import Duration
 from danlu.common.errors import DanluError
 from danlu.common.files import read_json, write_json
 from danlu.common.strict import to_mapping
 from danlu.hardware.speed import measure_speed
 from danlu.pipeline.align_stages import alignment_stages
-from danlu.pipeline.budget import EXPECTED_FRACTION, depends_on_speed, format_rate, target_flops
+from danlu.pipeline.budget import format_rate, pretraining_seconds
 from danlu.pipeline.manifest import note_data
 from danlu.pipeline.recipe import Recipe, deciding
 from danlu.pipeline.stage import Job, Stage
@@ -19,17 +20,17 @@ Results = Mapping[str, Any]
 
 
 def _budget(job: Job) -> Results:
-    recipe, limits = job.recipe, job.recipe.limits
-    in_time = depends_on_speed(limits)
-    speed = measure_speed(recipe.training.device, recipe.training.precision) if in_time else None
-    flops = target_flops(limits, recipe.ladder, speed)
-    if speed:
-        job.report(
-            f"{' or '.join(map(str, limits))} at {EXPECTED_FRACTION:.0%} of {format_rate(speed.peak)}, shared with the"
-            f" ladder: {flops:.3g} FLOPs for the target, from now on fixed"
-        )
+    from danlu.pipeline.pace import affordable_flops
+
+    recipe = job.recipe
+    flops, rate = affordable_flops(recipe.limits, recipe.ladder, recipe.training, recipe.tokens.vocab_size)
+    took = Duration(pretraining_seconds(flops, recipe.ladder, rate), "seconds")
+    job.report(
+        f"{' or '.join(map(str, recipe.limits))}: {flops:.3g} FLOPs for the target, from now on fixed; such a model"
+        f" trains at {format_rate(rate)} here: about {took} with its ladder"
+    )
     write_json(job.folder.budget, {"asked": recipe.budget, "flops": flops})
-    return {"peak_flops": speed.peak if speed else None}
+    return {"training_flops": rate}
 
 
 def _corpus(job: Job) -> Results:
