@@ -100,3 +100,16 @@ def test_repeated_text_costs_and_is_said(ladder):
     one, four = (make_forecast(fit, run, CONFIG, context=128) for run in (fresh, again))
     assert four.loss > one.loss
     assert any("passes 4 times" in warning for warning in four.warnings)
+
+
+def test_parameters_that_a_text_cannot_feed_do_not_count_and_that_is_said(ladder):
+    fit = fit_points(ladder(), CONFIG)
+    fresh = target()
+    starved = replace(fresh, unique_tokens=fresh.params, epochs=fresh.tokens / fresh.params)
+    assert starved.effective_params < 0.41 * fresh.params
+    one, other = (make_forecast(fit, run, CONFIG, context=128) for run in (fresh, starved))
+    words = "distinct tokens cannot feed"
+    assert not any(words in warning for warning in one.warnings)
+    assert any(words in warning for warning in other.warnings)
+    fewer = replace(starved, params=round(starved.params / 2))  # half as many are as good
+    assert other.loss == pytest.approx(make_forecast(fit, fewer, CONFIG, context=128).loss, rel=0.01)

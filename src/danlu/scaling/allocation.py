@@ -10,7 +10,7 @@ from danlu.model.config import ModelConfig
 from danlu.model.family import family
 from danlu.scaling.design import REACH, BatchRule, LadderPlan
 from danlu.scaling.ladder_fit import Fit
-from danlu.scaling.repetition import effective_tokens
+from danlu.scaling.repetition import effective_params, effective_tokens
 
 _FLAT = 0.02
 """Allocations this near to the best (share of the loss) count as equal, and the most usual of them is taken."""
@@ -36,6 +36,13 @@ class Target:
     """Distinct training tokens; None: no fewer than `tokens`."""
     epochs: float
     """Passes over the text; below 1 where not all of it is used."""
+
+    @property
+    def effective_params(self) -> float:
+        """Parameters that its text can feed."""
+        if self.unique_tokens is None:
+            return float(self.params)
+        return effective_params(float(self.params), float(self.unique_tokens))
 
     def effective_tokens(self, half_life: float) -> float:
         """Fresh tokens that the training tokens are worth."""
@@ -67,7 +74,7 @@ def allocate_target(fit: Fit, plan: LadderPlan, batch_tokens: BatchRule | None =
         ratio = target.tokens / target.params
         outside = max(abs(math.log(ratio) - middle) - math.log(_FREEDOM), 0.0)
         worth = target.effective_tokens(fit.half_life)
-        loss = float(fit.surface.predict({"N": np.array(float(target.params)), "D": np.array(worth)}))
+        loss = float(fit.surface.predict({"N": np.array(target.effective_params), "D": np.array(worth)}))
         candidates.append((outside, loss, abs(math.log(ratio) - middle), target))
     if not candidates:
         raise DanluError(

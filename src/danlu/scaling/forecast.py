@@ -15,7 +15,7 @@ from danlu.common.strict import from_mapping, to_mapping
 from danlu.scaling.allocation import Target
 from danlu.scaling.config import ForecastConfig
 from danlu.scaling.design import FRESH_EPOCHS
-from danlu.scaling.ladder_fit import Fit, fit_points
+from danlu.scaling.ladder_fit import Fit, fit_points, variables
 from danlu.scaling.ladder_interval import Drift, Outlook, measure_drift, outlook, surfaces_of
 from danlu.scaling.points import Point
 from danlu.scaling.repetition import HALF_LIFE_RANGE
@@ -27,6 +27,8 @@ _RESTLESS = 1.2
 """Times the expected drift from which a ladder's own is spoken of."""
 _FAR = 30.0
 """Times the ladder's compute beyond which published forecasts were seen to fail without a rung on the way."""
+_FED = 0.1
+"""Share of the parameters that a text leaves unused from which it is said."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,7 @@ def make_forecast(
     here = fit_points(
         fit.points,
         config,
-        ratio=worth / target.params,
+        ratio=worth / target.effective_params,
         entropy=fit.entropy or None,
         half_life=fit.half_life,
         bytes_per_token=bytes_per_token,
@@ -191,7 +193,7 @@ def make_forecast(
     loss, low, high = (float(side[-1]) for side in (seen.loss, seen.low, seen.high))
     speed = speed or fit_speed(fit.points)
     seconds = speed.seconds(target.model.flops_per_token(context), target.tokens)
-    at = {"N": np.array(float(target.params)), "D": np.array(worth), "C": places[-1, 1]}
+    at = {"N": np.array(target.effective_params), "D": np.array(worth), "C": places[-1, 1]}
     floor_free = next(other for other in here.others if other.law == "floor_free")
     per_byte = 1 / math.log(2) / bytes_per_token if bytes_per_token else None
     forecast = Forecast(
@@ -279,11 +281,11 @@ def _places(fit: Fit, target: Target, worth: float) -> np.ndarray[tuple[int, int
 
     FLOPs exceed 6 N D by attention's share, which is larger the smaller the model; between sizes it is interpolated.
     """
-    sizes = {point.params: point.flops / point.tokens / (6.0 * point.params) for point in fit.points}
-    sizes[target.params] = target.flops / target.tokens / (6.0 * target.params)
+    points, used = variables(fit.points, fit.half_life), target.effective_params
+    sizes = {n: point.flops / point.tokens / (6.0 * n) for n, point in zip(points["N"], fit.points, strict=True)}
+    sizes[used] = target.flops / target.tokens / (6.0 * used)
     known = np.array(sorted(sizes.items()))
-    smallest = min(6.0 * point.params * point.tokens for point in fit.points)
-    compute = np.geomspace(smallest, 6.0 * target.params * worth, _BAND_PLACES)
+    compute = np.geomspace(points["C"].min(), 6.0 * used * worth, _BAND_PLACES)
     factor = np.interp(np.log(np.sqrt(compute / 6.0 / fit.ratio)), np.log(known[:, 0]), known[:, 1])
     flops = compute * factor
     flops[-1] = target.flops
@@ -300,7 +302,7 @@ def _repetition(fit: Fit, target: Target, config: ForecastConfig) -> Repetition 
     if target.unique_tokens is None or target.tokens <= target.unique_tokens:
         return None
     worth = target.effective_tokens(fit.half_life)
-    params = np.array(float(target.params))
+    params = np.array(target.effective_params)
     repeated = float(fit.surface.predict({"N": params, "D": np.array(worth)}))
     fresh = float(fit.surface.predict({"N": params, "D": np.array(float(target.tokens))}))
     # Rungs that repeat their text as the target does bring the effect with them; then these hardly differ.
@@ -308,11 +310,13 @@ def _repetition(fit: Fit, target: Target, config: ForecastConfig) -> Repetition 
     for half_life in (fit.half_life, *HALF_LIFE_RANGE):
         tokens = target.effective_tokens(half_life)
         other = fit_points(
-            fit.points, config, ratio=tokens / target.params, entropy=fit.entropy or None, half_life=half_life
+            fit.points,
+            config,
+            ratio=tokens / target.effective_params,
+            entropy=fit.entropy or None,
+            half_life=half_life,
         )
-        logs.append(
-            math.log(float(other.surface.predict({"N": np.array(float(target.params)), "D": np.array(tokens)})))
-        )
+        logs.append(math.log(float(other.surface.predict({"N": params, "D": np.array(tokens)}))))
     return Repetition(
         epochs=target.epochs,
         effective_tokens=worth,
@@ -357,6 +361,13 @@ def _warnings(
     if reach.D_over_N > 1.02:
         found.append(
             f"The target's {target.tokens / target.params:.3g} tokens a parameter lie outside what the ladder saw."
+        )
+    used = target.effective_params
+    if used < target.params * (1 - _FED):
+        assert target.unique_tokens is not None
+        found.append(
+            f"{format_count(target.unique_tokens)} distinct tokens cannot feed {format_count(target.params)}"
+            f" parameters: they count as {format_count(used)}."
         )
     if drift.rate > _RESTLESS * config.drift:
         worst = max(drift.tests, key=lambda test: abs(test.error))

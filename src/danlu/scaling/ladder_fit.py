@@ -16,7 +16,7 @@ from danlu.scaling.estimate import Prior, Problem, descend
 from danlu.scaling.grid import grid_starts
 from danlu.scaling.laws import FLOOR_FREE, FRONTIER, LAWS, SURFACE, TIED_SURFACE, Array, Law
 from danlu.scaling.points import Point
-from danlu.scaling.repetition import HALF_LIFE, effective_tokens
+from danlu.scaling.repetition import HALF_LIFE, effective_params, effective_tokens
 
 FEWEST_POINTS = 4
 _NOISE_WEIGHT = 4.0
@@ -62,7 +62,7 @@ class Fit:
     points: tuple[Point, ...]
     """The points, in the order they came."""
     ratio: float
-    """Effective tokens a parameter at which the frontier is taken."""
+    """Effective tokens an effective parameter at which the frontier is taken."""
     surface: LawFit
     """Loss over N and D: for the allocation."""
     frontier: LawFit
@@ -133,7 +133,7 @@ def fit_points(
     loss as weights and tokens do.
 
     Args:
-        ratio: effective tokens a parameter to take the frontier at; by default the points' middle one.
+        ratio: effective tokens an effective parameter to take the frontier at; by default the points' middle one.
         entropy: the source's exact entropy (nats per token), where known; never an upper bound of it. It then is the
             laws' constant: a large enough model of enough text comes down to it.
         half_life: R* of the worth of repeated text.
@@ -183,12 +183,12 @@ def fit_points(
 
 
 def variables(points: Sequence[Point], half_life: float = HALF_LIFE) -> dict[str, Array]:
-    """The laws' variables at the points, each (n,): N, D (effective tokens) and C = 6 N D, in floating point."""
+    """The laws' variables at the points, each (n,): N and D (effective parameters and tokens) and C = 6 N D."""
     params = np.array([point.params for point in points], dtype=np.float64)
     tokens = np.array([point.tokens for point in points], dtype=np.float64)
     unique = np.array([point.unique_tokens for point in points], dtype=np.float64)
-    worth = effective_tokens(tokens, unique, half_life)
-    return {"N": params, "D": worth, "C": 6.0 * params * worth}
+    used, worth = effective_params(params, unique), effective_tokens(tokens, unique, half_life)
+    return {"N": used, "D": worth, "C": 6.0 * used * worth}
 
 
 def carry(surface: LawFit, values: Mapping[str, Array], ratio: float) -> Array:

@@ -28,12 +28,12 @@ _HIGHEST_FLOOR = 0.9
 NODES = 31
 _REACH = 1.2
 """How far the grid of each exponent goes from its prior's median (natural log)."""
-_ALPHA, _ALPHA_SPREAD = 0.35, 0.4
+_ALPHA, _ALPHA_SPREAD = 0.35, 0.3
 _BETA, _BETA_SPREAD = 0.33, 0.20
 """Median and log standard deviation of the exponents: published fits have alpha .29 to .35 and beta .28 to .42
 (Hoffmann et al. 2022; Besiroglu et al. 2024; Muennighoff et al. 2023); danlu's smallest model has a beta of .33 to .40.
 Two or three sizes, a factor of two or three apart, say little of alpha: a ladder quite left to find it forecasts worse
-(NOTES.md, entries 38 and 45)."""
+(NOTES.md, entries 38, 45 and 47)."""
 _NOISE_WEIGHT = 4.0
 """How many points' worth of evidence stands behind the noise that is expected before any point is seen."""
 _FREE = 4
