@@ -102,10 +102,13 @@ def run_sft(
 
     order = Order(len(texts), config.batch_size, config.epochs, config.seed)
     lengths = [len(text.tokens) for text in texts]
-    piece = piece_size(config.micro_batch_size, sum(lengths) / len(lengths), begun.config, engine)
     width = begun.limits.context if config.packing else None
     seen = _running_tokens(order, lengths)
-    mixed = _Pretraining.of(pretraining, config, begun, seen[-1] / order.steps) if pretraining else None
+    mixed = _Pretraining.of(pretraining, config, begun.limits.context, seen[-1] / order.steps) if pretraining else None
+    step_tokens, step_texts = seen[-1] / order.steps, len(texts) * config.epochs / order.steps
+    if mixed:
+        step_tokens, step_texts = step_tokens + mixed.tokens, step_texts + mixed.sequences
+    piece = piece_size(config.micro_batch_size, step_tokens / step_texts, begun.config, engine)
 
     def collated(some: Sequence[Text]) -> TextBatch:
         return collate(
@@ -113,10 +116,10 @@ def run_sft(
         )
 
     def micro_batches(step: int) -> Iterator[TextBatch]:
-        for some in shares(order.units(step), engine.world, piece):
-            yield collated([texts[i] for i in some])
-        if mixed:
-            yield from mixed.batches(step)
+        # Both in one pass: two small ones take a third longer.
+        both = [texts[i] for i in order.units(step)] + (mixed.texts(step) if mixed else [])
+        for some in shares(range(len(both)), engine.world, piece):
+            yield collated([both[i] for i in some])
 
     model = begun.language_model(config.compile)
     judges: list[Callable[[Transformer], Mapping[str, float]]] = []
@@ -165,30 +168,27 @@ class _Pretraining:
 
     loader: Loader
     sequences: int
+    """A step."""
     context: int
-    start: Start
+    """Tokens of each."""
 
     @classmethod
-    def of(cls, tokens: Path, config: SFTConfig, start: Start, mean_tokens: float) -> "_Pretraining | None":
+    def of(cls, tokens: Path, config: SFTConfig, context: int, mean_tokens: float) -> "_Pretraining | None":
         if not config.pretraining_share:
             return None
-        context = start.limits.context
         wanted = config.pretraining_share / (1 - config.pretraining_share) * mean_tokens
         loader = Loader(TokenDataset(tokens / "train"), context, config.seed)
-        return cls(loader, max(1, round(wanted / context)), context, start)
+        return cls(loader, max(1, round(wanted / context)), context)
 
     @property
     def tokens(self) -> int:
         """A step."""
         return self.sequences * self.context
 
-    def batches(self, step: int) -> Iterator[TextBatch]:
-        engine = self.start.engine
-        piece = piece_size(None, self.context, self.start.config, engine)
-        first = step * self.sequences
-        for some in shares(range(first, first + self.sequences), engine.world, piece):
-            rows = self.loader.batch(some[0], len(some)).tolist() if some else []
-            yield collate([Text(tuple(row), 1) for row in rows], self.start.chat.pad, engine.device)
+    def texts(self, step: int) -> list[Text]:
+        """Those of a step, to be learned whole."""
+        rows = self.loader.batch(step * self.sequences, self.sequences).tolist()
+        return [Text(tuple(row), 1) for row in rows]
 
 
 def _running_tokens(order: Order, lengths: Sequence[int]) -> list[int]:
