@@ -19,9 +19,8 @@ from danlu.scaling.config import ForecastConfig, LadderConfig
 from danlu.tokens.config import TokensConfig
 from danlu.training.config import TrainingConfig
 
-DEFAULT_BUDGET = "3e13flops,3min"
-"""The quickstart's: about what two cores with bf16 (a machine of about 800 GFLOP/s) do in three minutes; a slower
-machine does less of it."""
+DEFAULT_BUDGET = "2.5e13flops,3min"
+"""The quickstart's: what two cores with AMX do in less than three minutes; a slower machine does a part of it."""
 
 
 @dataclass(frozen=True)
