@@ -74,7 +74,7 @@ class RoadPPOConfig(PPOConfig):
     """Responses that are decoded at once; changes nothing but memory and speed. 64 take a third longer."""
     max_new_tokens: int = 96
     """Longest response (tokens). Prompts that leave no room for it in the context are dropped and counted."""
-    beta: float = 0.05
+    beta: float = 0.08
     """Weight of the KL from the SFT model (reward per nat): with 0.02 a policy went 12 nats away, where the reward
     model no longer means gold (NOTES.md, entry 47)."""
     lr: float = 3e-3
@@ -91,7 +91,7 @@ class RoadPPOConfig(PPOConfig):
     ema: float = 0.985
     """Decay a step of the averaged weights, which are what is evaluated and saved; 0: none. Longer than 0.95's, the
     average has more gold at less KL, and keeps more of the text (NOTES.md, entry 47)."""
-    initial_share: float = 0.15
+    initial_share: float = 0.2
     """Share of the SFT model's weights in the policy that comes out: 0.3 brought back about two thirds of the bits a
     byte that PPO cost the base text, and a third of the KL, for about 0.01 of gold (NOTES.md, entry 31)."""
     missing_eos_score: float = -3.0
