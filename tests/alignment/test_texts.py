@@ -16,6 +16,7 @@ from danlu.alignment.texts import (
     fit_demonstrations,
     fit_rankings,
     group_tokens,
+    rounded_up,
     shares,
 )
 from danlu.feedback.records import Demonstration, Ranking, prompt_of
@@ -91,7 +92,7 @@ def test_texts_stand_whole_in_rows_with_their_responses_as_targets(
 
 def test_an_empty_share_is_a_row_of_padding() -> None:
     batch = collate([], 7, torch.device("cpu"))
-    assert batch.tokens.tolist() == [[7]]
+    assert batch.tokens.tolist() == [[7] * 8]
     assert batch.num_targets == 0
     assert len(batch.ends) == 0
 
@@ -101,12 +102,19 @@ def test_a_prompt_stands_once_before_all_that_follows_it() -> None:
     odd = (Text((1, 5, 9), 2), Text((1, 6, 6, 9), 3))  # of two prompts: nothing is common
     assert [group_tokens(one) for one in (group, odd)] == [7, 7]
     batch = collate_groups([group, odd], 0, torch.device("cpu"), left_padding=1)
-    assert batch.tokens.tolist() == [[0, 1, 2, 3, 9, 4, 9, 9], [0, 1, 5, 9, 1, 6, 6, 9]]
-    assert batch.positions.tolist() == [[0, 0, 1, 2, 3, 3, 4, 3], [0, 0, 1, 2, 0, 1, 2, 3]]
-    assert batch.segments.tolist() == [[-1, 0, 0, 0, 1, 2, 2, 3], [-1, 5, 5, 5, 6, 6, 6, 6]]
-    assert batch.ends.tolist() == [4, 6, 7, 8 + 3, 8 + 7]
+    assert batch.tokens.shape == (2, 32)
+    assert batch.tokens[:, :8].tolist() == [[0, 1, 2, 3, 9, 4, 9, 9], [0, 1, 5, 9, 1, 6, 6, 9]]
+    assert batch.positions[:, :8].tolist() == [[0, 0, 1, 2, 3, 3, 4, 3], [0, 0, 1, 2, 0, 1, 2, 3]]
+    assert batch.segments[:, :8].tolist() == [[-1, 0, 0, 0, 1, 2, 2, 3], [-1, 5, 5, 5, 6, 6, 6, 6]]
+    assert (batch.segments[:, 8:] == -1).all()
+    assert batch.ends.tolist() == [4, 6, 7, 32 + 3, 32 + 7]
     assert batch.shared is not None
-    assert batch.shared[0].tolist() == [[0, 0]] * 4 + [[1, 4]] * 4
+    assert batch.shared[0].tolist() == [[0, 0]] * 4 + [[1, 4]] * 4 + [[0, 0]] * 24
     assert not (batch.shared[1, :, 1] - batch.shared[1, :, 0]).any()
     assert collate_groups([group, group, odd], 0, torch.device("cpu"), packing=False).tokens.size(0) == 3
     assert len(collate_groups([], 0, torch.device("cpu")).ends) == 0
+
+
+@pytest.mark.parametrize(("length", "step", "rounded"), [(1, 8, 8), (8, 8, 8), (9, 8, 16), (33, 32, 64)])
+def test_rows_come_in_few_lengths(length: int, step: int, rounded: int) -> None:
+    assert rounded_up(length, step) == rounded

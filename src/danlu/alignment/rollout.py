@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
+from danlu.alignment.texts import rounded_up
 from danlu.generation.batch import Ends, draw
 from danlu.generation.config import SamplingConfig
 from danlu.generation.decoder import Decoder
@@ -77,6 +78,7 @@ class Rollout:
     def rows(self, index: Tensor) -> "Rollout":
         """Some episodes (indices), cut to the longest of them."""
         width = int(self.response_ends[index].max()) if len(index) else 1
+        width = min(self.tokens.size(1), rounded_up(width, 16))
         return Rollout(
             self.tokens[index, :width],
             self.starts[index],

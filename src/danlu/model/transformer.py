@@ -17,6 +17,9 @@ from danlu.model.ops import (
     token_losses,
 )
 
+_ROWS = 64
+"""Rows of logits come in multiples of so many on a processor."""
+
 
 class RMSNorm(nn.Module):
     """Root-mean-square norm with a learned scale."""
@@ -168,6 +171,16 @@ def positions_of(segments: Tensor) -> Tensor:
     return torch.arange(segments.size(1), device=segments.device) - segment_starts(segments)
 
 
+def _places(counts: Tensor) -> tuple[Tensor, int]:
+    """Where `counts` (M,) is true, and how often; on a processor the first place again and again up to a multiple of
+    64, since it prepares every product of a new shape for about a millisecond."""
+    places = counts.nonzero()[:, 0]
+    count = len(places)
+    if count and counts.device.type == "cpu":
+        places = torch.cat([places, places[:1].expand(-count % _ROWS)])
+    return places, count
+
+
 class Transformer(Backbone):
     """The language model: a backbone with a table that turns hidden states into logits."""
 
@@ -197,7 +210,9 @@ class Transformer(Backbone):
         """Sum of the losses (nats) of `targets` (B, T), given `tokens` (B, T); negative targets do not count."""
         hidden, wanted = self.hidden(tokens, positions, segments).flatten(0, 1), targets.flatten()
         if tokens.device.type == "cpu" and not (counts := wanted >= 0).all():
-            hidden, wanted = hidden[counts], wanted[counts]  # elsewhere, waiting for their number costs more
+            places, count = _places(counts)  # elsewhere, waiting for their number costs more
+            hidden, wanted = hidden[places], wanted[places]
+            wanted[count:] = -1
         return linear_cross_entropy(hidden, self.head_weight, wanted, fuse=self.fuse)
 
     def token_losses(self, tokens: Tensor, targets: Tensor) -> Tensor:
@@ -222,11 +237,11 @@ class Transformer(Backbone):
         carry no gradient.
         """
         hidden, wanted = self.hidden(tokens, positions, segments).flatten(0, 1), targets.flatten()
-        places = (wanted >= 0).nonzero()[:, 0]
+        places, count = _places(wanted >= 0)
         found = token_logprobs(
             hidden[places], self.head_weight, wanted[places], temperature=temperature, fuse=self.fuse
         )
         logprobs, entropies = (
-            hidden.new_zeros(wanted.shape, dtype=torch.float32).index_put((places,), x) for x in found
+            hidden.new_zeros(wanted.shape, dtype=torch.float32).index_put((places[:count],), x[:count]) for x in found
         )
         return logprobs.view_as(targets), entropies.view_as(targets)
