@@ -19,7 +19,7 @@ from danlu.scaling.config import ForecastConfig, LadderConfig
 from danlu.tokens.config import TokensConfig
 from danlu.training.config import TrainingConfig
 
-DEFAULT_BUDGET = "2.5e13flops,3min"
+DEFAULT_BUDGET = "3e13flops,3min"
 """The quickstart's: what two cores with AMX do in less than three minutes; a slower machine does a part of it."""
 
 
