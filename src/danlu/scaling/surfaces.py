@@ -28,7 +28,7 @@ _HIGHEST_FLOOR = 0.9
 NODES = 31
 _REACH = 1.2
 """How far the grid of each exponent goes from its prior's median (natural log)."""
-_ALPHA, _ALPHA_SPREAD = 0.35, 0.4
+_ALPHA, _ALPHA_SPREAD = 0.35, 0.3
 _BETA, _BETA_SPREAD = 0.33, 0.20
 """Median and log standard deviation of the exponents: published fits have alpha .29 to .35 and beta .28 to .42
 (Hoffmann et al. 2022; Besiroglu et al. 2024; Muennighoff et al. 2023); danlu's smallest model has a beta of .33 to .40.
