@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from danlu.common.files import write_json
-from danlu.pipeline.memory import estimate_memory, model_bytes
+from danlu.pipeline.memory import estimate_memory, model_bytes, rehearsed_memory
 from danlu.pipeline.plan import model_of_width
 from danlu.scaling.config import LadderConfig
 from danlu.scaling.design import LadderPlan, design_ladder
@@ -42,3 +42,8 @@ def test_a_wider_model_and_a_larger_piece_take_more() -> None:
     assert model_bytes(_TARGET, 64, TrainingConfig(context=64, micro_batch_tokens=65536)) > model_bytes(
         _TARGET, 64, _TRAINING
     )
+
+
+def test_a_run_holds_a_little_more_than_its_rehearsal() -> None:
+    found = rehearsed_memory(1e9, None)
+    assert found.low < 1e9 * 1.02 < found.bytes < 1e9 * 1.11 < found.high
