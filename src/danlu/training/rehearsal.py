@@ -110,7 +110,7 @@ def _rehearse(
         next(steps)
     times: list[float] = []
     deadline = time.perf_counter() + seconds
-    while len(times) < _FEWEST or (time.perf_counter() < deadline and len(times) < _MOST - _WARM_UP):
+    while len(times) < _FEWEST or (len(times) < _MOST - _WARM_UP and engine.agreed(time.perf_counter() < deadline)):
         began = time.perf_counter()
         next(steps)  # reads the loss back, so the device has finished
         times.append(time.perf_counter() - began)
