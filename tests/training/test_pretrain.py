@@ -136,7 +136,7 @@ from danlu.tokens.tokenizer import train_tokenizer
 from danlu.training.config import TrainingConfig
 from danlu.training.pretrain import pretrain
 from danlu.training.samples import Sampler
-config = TrainingConfig(context=16, batch_tokens=256 + 16, micro_batch_tokens=64, precision="fp32", device="cpu",
+config = TrainingConfig(context=16, batch_tokens=256 + 16, micro_batch_tokens=64, precision=sys.argv[3], device="cpu",
                         checkpoint_seconds=0.0, evaluations=3, warmup_steps=12,
                         lr=0.005, table_lr=0.02)  # small steps: large ones let rounding itself grow
 sampler = Sampler(train_tokenizer(["one two three"] * 4, 260), ["one", "two"], 16, 0)
@@ -145,13 +145,13 @@ pretrain(shape(32, 320, 16), Path(sys.argv[1]), (256 + 16) * 12, config, Path(sy
 """
 
 
-def run_processes(count: int, tokens: Path, out: Path) -> None:
+def run_processes(count: int, tokens: Path, out: Path, precision: str = "fp32") -> None:
     """The same run of twelve steps, started by torchrun on `count` processes."""
     script = out.parent / "script.py"
     script.write_text(SCRIPT)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
     done = subprocess.run(
-        [*command, str(script), str(tokens), str(out)],
+        [*command, str(script), str(tokens), str(out), precision],
         capture_output=True,
         text=True,
         check=False,
@@ -181,6 +181,16 @@ def test_two_processes_give_the_single_losses_and_a_run_moves_between_them(token
         run_processes(second, tokens, moved)
         assert losses_only(moved) == pytest.approx(one, abs=1e-5)
         assert sampled(moved) == sampled(tmp_path / "on-1")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="gloo with FSDP is not supported there")
+def test_two_processes_give_the_single_losses_in_bf16_too(tokens, tmp_path):
+    for count in (1, 2):
+        run_processes(count, tokens, tmp_path / f"on-{count}", "bf16")
+    one, two = losses_only(tmp_path / "on-1"), losses_only(tmp_path / "on-2")
+    assert len(one) == 12
+    assert one == pytest.approx(two, rel=0.01)
 
 
 def sampled(folder: Path) -> list[tuple[int, str]]:

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -82,3 +85,39 @@ def test_threads_are_put_back_and_an_evaluation_is_timed_a_token() -> None:
     assert torch.get_num_threads() == before
     assert found.evaluation_seconds == pytest.approx(0.1 / 50)
     assert rehearse(shape(24, 300, 16), 32, _TRAINING, seconds=0.0).evaluation_seconds == 0
+
+
+_TWO = """
+import itertools, sys
+from pathlib import Path
+import torch
+from danlu.model.family import shape
+from danlu.training import rehearsal
+from danlu.training.config import TrainingConfig
+from danlu.training.distributed import join_world
+world = join_world(torch.device("cpu"))
+ticks = itertools.count()
+class Clock:  # the second process's runs ten times as fast
+    perf_counter = staticmethod(lambda: (0.02, 0.2)[world.rank] * next(ticks))
+rehearsal.time = Clock
+training = TrainingConfig(context=16, precision="bf16", device="cpu")
+found = rehearsal.rehearse(shape(24, 300, 16), 128, training, seconds=1.0, scratch=Path(sys.argv[1]))
+(Path(sys.argv[1]) / f"steps-{world.rank}").write_text(str(found.steps))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="gloo with FSDP is not supported there")
+def test_two_processes_end_at_the_same_step(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(_TWO)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*command, str(script), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert [(tmp_path / f"steps-{rank}").read_text() for rank in (0, 1)] == ["18", "18"]

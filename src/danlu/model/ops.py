@@ -359,6 +359,7 @@ class _SplitHeads(Function):
         kernels: Kernels,
     ) -> tuple[Tensor, Tensor, Tensor]:
         qkv, cosine, sine = qkv.contiguous(), cosine.contiguous(), sine.contiguous()
+        assert cosine.dtype == sine.dtype == torch.float32
         batch, time, width = qkv.shape
         heads, kv_heads = num_heads
         dim = width // (heads + 2 * kv_heads)

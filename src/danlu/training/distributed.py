@@ -72,12 +72,15 @@ def local_device(device: torch.device) -> torch.device:
 def shard(model: Shardable, world: World, device: torch.device) -> Shardable:
     """Share parameters, gradients and optimizer state out over all processes (FSDP2), a block at a time.
 
-    Weights travel in the compute dtype and gradients are summed in fp32.
+    Weights travel in the compute dtype and gradients are summed in fp32. What a block is given stays as it is: its
+    activations have the compute dtype already, and rotary angles are fp32 in all arithmetic.
     """
     if world.size == 1:
         return model
     mesh = init_device_mesh(device.type, (world.size,))
-    policy = MixedPrecisionPolicy(param_dtype=model.compute_dtype, reduce_dtype=torch.float32)
+    policy = MixedPrecisionPolicy(
+        param_dtype=model.compute_dtype, reduce_dtype=torch.float32, cast_forward_inputs=False
+    )
     for layer in model.model.layers:
         assert isinstance(layer, nn.Module)
         fully_shard(layer, mesh=mesh, mp_policy=policy)
