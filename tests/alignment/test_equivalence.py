@@ -7,7 +7,6 @@ them where the environment variable DANLU_ALL_CASES is set (which takes some min
 import itertools
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -94,16 +93,11 @@ def _run(tiny, base: Path, out: Path, step: str, micro: int, padding: int, resum
 @pytest.fixture(scope="module")
 def outcomes(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for each number of processes, and in it one for each case."""
+    from tests.processes import torchrun  # not above: the script reads this file too, where there is no `tests`
+
     out = tmp_path_factory.mktemp("matrix")
-    script = out / "script.py"
-    script.write_text(SCRIPT)
     for count in (1, 2):
-        launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"] if count > 1 else []
-        done = subprocess.run(
-            [sys.executable, *launch, str(script), str(base), str(out / str(count)), str(count)],
-            capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-3000:]
+        torchrun(count, SCRIPT, out, base, out / str(count), str(count))
     return out
 
 

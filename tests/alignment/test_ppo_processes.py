@@ -8,12 +8,12 @@ all eight where the environment variable DANLU_ALL_CASES is set (which takes som
 import itertools
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from tests.processes import torchrun
 
 HALF = [(1, 0, False), (1, 7, True), (4, 0, True), (4, 7, False)]
 EVERY = list(itertools.product((1, 4), (0, 7), (False, True)))
@@ -89,18 +89,6 @@ for size, padding, resumed in json.loads(sys.argv[2]):
 """
 
 
-def start(count: int, out: Path) -> subprocess.Popen[str]:
-    script = out / "script.py"
-    script.write_text(SCRIPT)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
-    return subprocess.Popen(
-        [*command, str(script), str(out), json.dumps(CASES[count])],
-        text=True,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-
-
 def lines(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
@@ -109,9 +97,7 @@ def lines(folder: Path) -> list[dict[str, float]]:
 @pytest.mark.skipif(sys.platform == "win32", reason="gloo with FSDP is not supported there")
 def test_ppo_is_the_same_on_one_and_two_processes(tmp_path: Path) -> None:
     for count in (1, 2):
-        process = start(count, tmp_path)
-        _, errors = process.communicate(timeout=900)
-        assert process.returncode == 0, errors[-3000:]
+        torchrun(count, SCRIPT, tmp_path, tmp_path, json.dumps(CASES[count]), timeout=900)
     first = tmp_path / "1-4-0-False"
     expected, weights = lines(first), torch.load(first / "weights.pt")
     assert len(expected) == 8

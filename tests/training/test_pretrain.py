@@ -1,15 +1,14 @@
 """A run learns, resumes to the last bit, branches exactly, and gives the same losses on two processes."""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from tests.processes import torchrun
 
 from danlu.common.errors import DanluError
 from danlu.common.progress import Progress
@@ -147,17 +146,7 @@ pretrain(shape(32, 320, 16), Path(sys.argv[1]), (256 + 16) * 12, config, Path(sy
 
 def run_processes(count: int, tokens: Path, out: Path, precision: str = "fp32") -> None:
     """The same run of twelve steps, started by torchrun on `count` processes."""
-    script = out.parent / "script.py"
-    script.write_text(SCRIPT)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
-    done = subprocess.run(
-        [*command, str(script), str(tokens), str(out), precision],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    torchrun(count, SCRIPT, out.parent, tokens, out, precision)
 
 
 @pytest.mark.slow

@@ -1,5 +1,3 @@
-import os
-import subprocess
 import sys
 from itertools import count
 from pathlib import Path
@@ -7,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from tests.processes import torchrun
 
 from danlu.model.family import shape
 from danlu.model.transformer import Transformer
@@ -109,15 +108,5 @@ found = rehearsal.rehearse(shape(24, 300, 16), 128, training, seconds=1.0, scrat
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="gloo with FSDP is not supported there")
 def test_two_processes_end_at_the_same_step(tmp_path: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(_TWO)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    done = subprocess.run(
-        [*command, str(script), str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    torchrun(2, _TWO, tmp_path, tmp_path)
     assert [(tmp_path / f"steps-{rank}").read_text() for rank in (0, 1)] == ["18", "18"]
