@@ -1,8 +1,10 @@
 import json
 import string
+from pathlib import Path
 
 import pytest
 
+import danlu
 from danlu.common.remark import Remark, placeholders, sentences
 from danlu.common.strict import from_mapping, to_mapping
 
@@ -45,3 +47,9 @@ def test_what_this_version_does_not_know_is_shown_bare(remark: Remark) -> None:
 
 def test_placeholders() -> None:
     assert placeholders("{a:.2%} of {b}") == {"a", "b"}
+
+
+def test_every_sentence_is_used() -> None:
+    source = Path(danlu.__file__).parent
+    code = "".join(path.read_text(encoding="utf-8") for path in source.rglob("*.py"))
+    assert not [key for key in sentences() if f'"{key}"' not in code]

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from danlu.common.errors import DanluError
+from danlu.common.files import sha256_json, write_json
+from danlu.common.remark import Remark
+from danlu.common.strict import to_mapping
 from danlu.model.family import shape
+from danlu.pipeline.words import forecast_lines
 from danlu.scaling.allocation import Target
 from danlu.scaling.config import ForecastConfig
 from danlu.scaling.forecast import Memory, check_hash, make_forecast, read_forecast, write_forecast
@@ -60,8 +64,8 @@ def test_runs_in_a_transient_make_a_wide_interval_that_says_why(ladder):
     calm, restless = (make_forecast(fit_points(p, CONFIG), run, CONFIG, context=128) for p in (ladder(), points))
     assert calm.drift.rate < CONFIG.drift  # its tests came out well
     assert restless.drift.rate > 1.2 * CONFIG.drift
-    assert any("no law holds yet" in warning for warning in restless.warnings)
-    assert not any("no law holds yet" in warning for warning in calm.warnings)
+    assert any("no law holds yet" in str(warning) for warning in restless.warnings)
+    assert not any("no law holds yet" in str(warning) for warning in calm.warnings)
     assert restless.high - restless.low > 1.7 * (calm.high - calm.low)
     measured = truth(run) + above(run.tokens)
     assert restless.low < measured < restless.high
@@ -93,13 +97,37 @@ def test_sealed_before_and_judged_after(ladder, tmp_path):
     assert read_verdict(tmp_path / "verdict.json") == verdict
 
 
+def test_what_to_know_is_kept_for_either_language(ladder, tmp_path):
+    forecast = make_forecast(fit_points(ladder(), CONFIG), target(), CONFIG, context=128)
+    path = tmp_path / "forecast.json"
+    write_forecast(forecast, path, started=False)
+    again = read_forecast(path)
+    for remark in (*again.warnings, *again.method):
+        assert isinstance(remark, Remark)
+        assert not remark.say("en").startswith(remark.key)  # its figures are all there
+        assert remark.say("zh") != remark.say("en")
+    assert again.warnings
+
+
+def test_a_forecast_of_an_older_version_keeps_its_words_and_its_hash(ladder, tmp_path):
+    forecast = make_forecast(fit_points(ladder(), CONFIG), target(), CONFIG, context=128)
+    older = replace(forecast, method="In words.", warnings=("A sentence.",), hash="")
+    content = {key: value for key, value in to_mapping(older).items() if key != "hash"}
+    path = tmp_path / "forecast.json"
+    write_json(path, {**content, "hash": sha256_json(content)})
+    again = read_forecast(path)
+    assert check_hash(again)
+    assert again.warnings == ("A sentence.",)
+    assert forecast_lines(again)[-1] == "A sentence."
+
+
 def test_repeated_text_costs_and_is_said(ladder):
     fit = fit_points(ladder(), CONFIG)
     fresh = target()
     again = replace(fresh, unique_tokens=fresh.tokens // 4, epochs=4.0)
     one, four = (make_forecast(fit, run, CONFIG, context=128) for run in (fresh, again))
     assert four.loss > one.loss
-    assert any("passes 4 times" in warning for warning in four.warnings)
+    assert any("passes 4 times" in str(warning) for warning in four.warnings)
 
 
 def test_parameters_that_a_text_cannot_feed_do_not_count_and_that_is_said(ladder):
@@ -109,7 +137,7 @@ def test_parameters_that_a_text_cannot_feed_do_not_count_and_that_is_said(ladder
     assert starved.effective_params < 0.41 * fresh.params
     one, other = (make_forecast(fit, run, CONFIG, context=128) for run in (fresh, starved))
     words = "distinct tokens cannot feed"
-    assert not any(words in warning for warning in one.warnings)
-    assert any(words in warning for warning in other.warnings)
+    assert not any(words in str(warning) for warning in one.warnings)
+    assert any(words in str(warning) for warning in other.warnings)
     fewer = replace(starved, params=round(starved.params / 2))  # half as many are as good
     assert other.loss == pytest.approx(make_forecast(fit, fewer, CONFIG, context=128).loss, rel=0.01)

@@ -28,8 +28,8 @@ def test_the_vertex_of_a_parabola_is_found(point, best):
 def test_a_lowest_loss_at_the_end_is_taken_as_it_is(point):
     (sweep,) = find_sweeps(swept(point, 4.0))
     assert sweep.best_factor == pytest.approx(2.0)
-    assert "not tuned" in health(swept(point, 4.0))[0]
-    assert ": tuned." in health(swept(point, 1.1))[0]
+    assert "not tuned" in str(health(swept(point, 4.0))[0])
+    assert ": tuned." in str(health(swept(point, 1.1))[0])
 
 
 def test_seeds_spread(point):
@@ -37,4 +37,4 @@ def test_seeds_spread(point):
     two = [replace(point, seed=seed, loss=2 * math.exp(away)) for seed, away in ((0, -0.01), (1, 0.01))]
     assert seed_spread(two) == pytest.approx(0.01 * math.sqrt(2))
     assert find_sweeps(two) == []
-    assert "1.41% apart" in health(two)[0]
+    assert "1.41% apart" in str(health(two)[0])

@@ -44,7 +44,7 @@ def train_ladder(
         plan = plan_ladder(target_flops, tokens, training, ladder)
         write_json(out / "plan.json", to_mapping(plan))
     for warning in plan.warnings:
-        report(warning)
+        report(str(warning))
     report(
         f"{len(plan.rungs)} sizes, {format_count(plan.flops)} FLOPs: {plan.flops / plan.target_flops:.0%} of the"
         f" {format_count(plan.target_flops)} of the target"

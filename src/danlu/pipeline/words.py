@@ -23,7 +23,7 @@ def forecast_lines(forecast: Forecast) -> list[str]:
             for size in (forecast.memory_bytes_low, forecast.memory_bytes, forecast.memory_bytes_high)
         )
         lines.append(f"memory {middle} GB, {low} to {high}")
-    return [*lines, *forecast.warnings]
+    return [*lines, *map(str, forecast.warnings)]
 
 
 def verdict_lines(verdict: Verdict) -> list[str]:

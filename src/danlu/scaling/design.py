@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from danlu.common.duration import format_count
 from danlu.common.errors import DanluError
+from danlu.common.remark import Remark
 from danlu.model.config import ModelConfig
 from danlu.model.family import family
 from danlu.scaling.config import LadderConfig
@@ -77,8 +78,8 @@ class LadderPlan:
     """Small first."""
     flops: float
     """Compute of the whole ladder (FLOPs)."""
-    warnings: tuple[str, ...]
-    """What a reader should know, in sentences."""
+    warnings: tuple[Remark | str, ...]
+    """What a reader should know; files of older versions hold sentences."""
 
 
 def design_ladder(
@@ -276,31 +277,24 @@ class _Drawer:
             found += [replace(short, name=f"{rung.name}-lr{f:g}", lr_factor=f) for f in SWEPT_FACTORS]
         return found
 
-    def _warnings(self, asked: float, spent: float, ratio: float, rungs: Sequence[Rung]) -> list[str]:
+    def _warnings(self, asked: float, spent: float, ratio: float, rungs: Sequence[Rung]) -> list[Remark]:
         found = []
         epochs, sizes = self.epochs(spent, ratio), len({rung.model for rung in rungs})
         if spent < asked:
             found.append(
-                f"The text has {format_count(self.unique_tokens or 0)} distinct tokens; passed {epochs:.3g} times they"
-                f" suffice for {format_count(spent)} FLOPs, so the target takes these instead of {format_count(asked)}."
+                Remark.of("plan.text", tokens=self.unique_tokens or 0, epochs=epochs, spent=spent, asked=asked)
             )
         elif epochs > 1:
-            found.append(f"The target will pass about {epochs:.3g} times over the text.")
+            found.append(Remark.of("plan.epochs", epochs=epochs))
         if ratio < self.config.tokens_per_parameter:
-            found.append(
-                f"The target is planned with {ratio:.3g} tokens a parameter instead of"
-                f" {self.config.tokens_per_parameter:g}, because the budget or the text is small."
-            )
+            found.append(Remark.of("plan.ratio", ratio=ratio, wished=self.config.tokens_per_parameter))
         fewest = min(rung.horizons[0] // rung.batch_tokens for rung in rungs)
         if fewest < self.config.min_steps:
-            found.append(
-                f"The shortest run has {fewest} steps; below {self.config.min_steps} a loss lies above the law."
-                " A larger budget makes a surer forecast."
-            )
+            found.append(Remark.of("plan.steps", steps=fewest, wished=self.config.min_steps))
         if sizes < WISHED_SIZES:
-            found.append(f"The budget allows {sizes} sizes; a law rests better on {WISHED_SIZES} or more.")
+            found.append(Remark.of("plan.sizes", sizes=sizes, wished=WISHED_SIZES))
         if self.config.seeds > 1 and all(rung.seed == 0 for rung in rungs):
-            found.append("The budget allows no run with another seed; how much a seed changes is taken as usual.")
+            found.append(Remark.of("plan.seeds"))
         return found
 
 

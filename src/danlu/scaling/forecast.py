@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from danlu.common.duration import format_count
 from danlu.common.errors import DanluError
 from danlu.common.files import read_json, sha256_json, write_json
+from danlu.common.remark import Remark
 from danlu.common.strict import from_mapping, to_mapping
 from danlu.scaling.allocation import Target
 from danlu.scaling.config import ForecastConfig
@@ -124,8 +124,8 @@ class Forecast:
     """What a power law without a floor says (nats per token); the baseline."""
     speed: SpeedLaw
     """What the time is read off."""
-    method: str
-    """How loss and interval were made, in words with figures."""
+    method: tuple[Remark, ...] | str
+    """How loss and interval were made; files of older versions hold sentences."""
     noise: float
     """Standard deviation of a point about the law (share of the loss)."""
     extrapolation: Extrapolation
@@ -138,8 +138,8 @@ class Forecast:
     """The law and its interval from the smallest rung to the target, small compute first."""
     points: tuple[Point, ...]
     """The points it rests on."""
-    warnings: tuple[str, ...]
-    """What a reader should know, in sentences."""
+    warnings: tuple[Remark | str, ...]
+    """What a reader should know; files of older versions hold sentences."""
     entropy_nats_per_token: float | None
     """The source's entropy, where known."""
     created: str
@@ -158,7 +158,7 @@ def make_forecast(
     speed: SpeedLaw | None = None,
     bytes_per_token: float | None = None,
     entropy: float | None = None,
-    notes: Sequence[str] = (),
+    notes: Sequence[Remark | str] = (),
     created: str | None = None,
 ) -> Forecast:
     """Forecast loss, time and memory of the target.
@@ -172,7 +172,7 @@ def make_forecast(
         speed: of the target's own steps, timed; by default the law of the rungs' speeds.
         bytes_per_token: of the held-out text, for bits per byte.
         entropy: the source's entropy (nats per token) to be shown beside the forecast, exact or a bound.
-        notes: sentences to put before the warnings, such as the plan's.
+        notes: what to put before the warnings, such as the plan's.
         created: the time; by default now.
     """
     worth = target.effective_tokens(fit.half_life)
@@ -336,53 +336,55 @@ def _extrapolation(points: Sequence[Point], target: Target) -> Extrapolation:
     )
 
 
-def _method(fit: Fit, config: ForecastConfig, drift: Drift) -> str:
+def _method(fit: Fit, config: ForecastConfig, drift: Drift) -> tuple[Remark, ...]:
     sizes = len({point.params for point in fit.points})
     floor, low, high = (float(x) for x in surfaces_of(fit, config, free=True).floors((0.5, 0.05, 0.95)))
-    known = f" The constant is the source's entropy, {fit.entropy:.4f}; left open, it" if fit.entropy else " The floor"
-    words = (
-        f"The median of all surfaces {FORMULA} that fit {len(fit.points)} points of {sizes} sizes, each weighted by its"
-        f" likelihood and the prior on its exponents.{known} comes out at {floor:.3g} ({low:.3g} to {high:.3g})."
-        f" Interval: the middle {100 * config.level:.0f}% of them, {100 * fit.noise:.2f}% of noise, and"
-        f" {100 * drift.half_width(config.level):.2g}% for each e-fold of compute beyond the ladder"
+    interval = {"level": config.level, "noise": fit.noise, "drift": 100 * drift.half_width(config.level)}
+    return (
+        Remark.of("method.surfaces", formula=FORMULA, points=len(fit.points), sizes=sizes),
+        Remark.of("method.floor_known", entropy=fit.entropy, floor=floor, low=low, high=high)
+        if fit.entropy
+        else Remark.of("method.floor", floor=floor, low=low, high=high),
+        Remark.of("method.interval_tested", **interval, tests=len(drift.tests))
+        if drift.tests
+        else Remark.of("method.interval", **interval),
     )
-    if drift.tests:
-        words += f", from {len(drift.tests)} of its own points forecast from smaller ones"
-    return words + "."
 
 
 def _warnings(
     points: Sequence[Point], target: Target, drift: Drift, config: ForecastConfig, repetition: Repetition | None
-) -> list[str]:
+) -> list[Remark]:
     found = []
     reach = _extrapolation(points, target)
     if reach.C > _FAR:
-        found.append(f"The target takes {reach.C:.0f} times the compute of the largest point; over {_FAR:g} is far.")
+        found.append(Remark.of("forecast.far", reach=reach.C, far=_FAR))
     if reach.D_over_N > 1.02:
-        found.append(
-            f"The target's {target.tokens / target.params:.3g} tokens a parameter lie outside what the ladder saw."
-        )
+        found.append(Remark.of("forecast.ratio", ratio=target.tokens / target.params))
     used = target.effective_params
     if used < target.params * (1 - _FED):
         assert target.unique_tokens is not None
-        found.append(
-            f"{format_count(target.unique_tokens)} distinct tokens cannot feed {format_count(target.params)}"
-            f" parameters: they count as {format_count(used)}."
-        )
+        found.append(Remark.of("forecast.fed", unique=target.unique_tokens, params=target.params, used=used))
     if drift.rate > _RESTLESS * config.drift:
         worst = max(drift.tests, key=lambda test: abs(test.error))
         found.append(
-            f"The ladder's own larger runs came out {100 * drift.rate:.1f}% off for each e-fold of compute when"
-            f" forecast from its smaller ones (most: {worst.rung} at {format_count(worst.tokens)} tokens, forecast"
-            f" {worst.forecast:.4f}, measured {worst.measured:.4f}): no law holds yet for runs this short, and the"
-            " interval is wide for it. A larger budget helps most."
+            Remark.of(
+                "forecast.restless",
+                rate=drift.rate,
+                rung=worst.rung,
+                tokens=worst.tokens,
+                forecast=worst.forecast,
+                measured=worst.measured,
+            )
         )
     if repetition:
-        worth = "nearly as good as fresh text" if repetition.epochs <= FRESH_EPOCHS else "worth ever less"
-        seen, fresh = format_count(target.tokens), format_count(repetition.effective_tokens)
         found.append(
-            f"The target passes {repetition.epochs:.3g} times over its text, which is {worth}: {seen} tokens count as"
-            f" {fresh}, and the loss is {repetition.nats:.4f} nats ({100 * repetition.share:.2f}%) higher than with"
-            " fresh text."
+            Remark.of(
+                "forecast.repeated" if repetition.epochs <= FRESH_EPOCHS else "forecast.repeated_often",
+                epochs=repetition.epochs,
+                tokens=target.tokens,
+                fresh=repetition.effective_tokens,
+                nats=repetition.nats,
+                share=repetition.share,
+            )
         )
     return found

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from danlu.common.duration import format_count
+from danlu.common.remark import Remark
 from danlu.scaling.points import Point
 
 _TUNED = 0.005
@@ -71,16 +71,13 @@ def seed_spread(points: Sequence[Point]) -> float | None:
     return math.sqrt(squares / sum(len(losses) - 1 for losses in several))
 
 
-def health(points: Sequence[Point]) -> list[str]:
-    """What a reader should know of a ladder's health, in sentences with figures."""
+def health(points: Sequence[Point]) -> list[Remark]:
+    """What a reader should know of a ladder's health."""
     found = []
     for sweep in find_sweeps(points):
-        verdict = "tuned" if sweep.excess <= _TUNED else "not tuned; set training.lr and training.table_lr"
-        found.append(
-            f"At {format_count(sweep.params)} parameters the best learning rate is {sweep.best_factor:.2g} times the"
-            f" dials' own, which lose {sweep.excess:.2%}: {verdict}."
-        )
+        key = "health.tuned" if sweep.excess <= _TUNED else "health.untuned"
+        found.append(Remark.of(key, params=sweep.params, factor=sweep.best_factor, excess=sweep.excess))
     spread = seed_spread(points)
     if spread is not None:
-        found.append(f"Runs that differ in their seed alone lie {spread:.2%} apart (standard deviation).")
+        found.append(Remark.of("health.seeds", spread=spread))
     return found

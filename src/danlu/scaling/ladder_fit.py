@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from danlu.common.duration import format_count
 from danlu.common.errors import DanluError
 from danlu.common.files import read_json, write_json
+from danlu.common.remark import Remark
 from danlu.common.strict import from_mapping, to_mapping
 from danlu.scaling.config import ForecastConfig
 from danlu.scaling.design import FEWEST_SIZES
@@ -25,6 +25,7 @@ _ODD = 3.5
 """Standard deviations from the law at which a point is named."""
 _SANE_RATIO = (2.0, 200.0)
 """Tokens a parameter within which one surface holds (reference fits on public tables)."""
+_WISHED_SIZES = 5
 
 _CENTRES = {"alpha": 0.35, "beta": 0.35, "g": 0.17}
 """Where published fits of these exponents lie: alpha .29 to .35, beta .28 to .58 (Hoffmann et al. 2022; Besiroglu et
@@ -75,8 +76,8 @@ class Fit:
     """R* of the worth of repeated text that the effective tokens were reckoned with."""
     entropy: float
     """Known entropy of the source (nats per token), which is the laws' constant; 0 where unknown."""
-    warnings: tuple[str, ...]
-    """What a reader should know, in sentences."""
+    warnings: tuple[Remark | str, ...]
+    """What a reader should know; files of older versions hold sentences."""
     bytes_per_token: float | None = None
     """Of the held-out text, where known."""
 
@@ -254,39 +255,26 @@ def _at_bound(
     return tuple(found)
 
 
-def _warnings(fit: Fit, entropy: float | None) -> list[str]:
+def _warnings(fit: Fit, entropy: float | None) -> list[Remark]:
     found = []
     if entropy is not None and fit.entropy != entropy:
         lowest = min(point.loss for point in fit.points)
-        found.append(
-            f"The source's entropy was given as {entropy:.4f} nats a token, but a rung reached {lowest:.4f}; it is not"
-            " used as a floor."
-        )
+        found.append(Remark.of("fit.entropy", entropy=entropy, lowest=lowest))
     for fitted in (fit.surface, fit.frontier):
         for name in fitted.at_bound:
-            found.append(
-                f"{name} of the {fitted.law} ended at its bound ({fitted.parameters[name]:.4g}): the points do not"
-                " determine it."
-            )
+            found.append(Remark.of("fit.bound", name=name, law=fitted.law, value=fitted.parameters[name]))
     for point in _not_falling(fit.points):
-        found.append(
-            f"Rung {point.rung} does not get better with more tokens: its loss at {format_count(point.tokens)} tokens,"
-            f" {point.loss:.4f}, is above that of a shorter run."
-        )
+        found.append(Remark.of("fit.rising", rung=point.rung, tokens=point.tokens, loss=point.loss))
     for point, residual in zip(fit.points, fit.surface.residuals, strict=True):
         if abs(residual) > _ODD * fit.noise:
-            found.append(
-                f"Rung {point.rung} at {format_count(point.tokens)} tokens lies {-100 * residual:+.1f}% off the"
-                f" surface, where {100 * fit.noise:.1f}% is usual."
-            )
+            odd = Remark.of("fit.odd", rung=point.rung, tokens=point.tokens, off=-residual, usual=fit.noise)
+            found.append(odd)
     ratios = [point.tokens / point.params for point in fit.points]
     if min(ratios) < _SANE_RATIO[0] or max(ratios) > _SANE_RATIO[1]:
-        found.append(
-            f"Tokens a parameter run from {min(ratios):.3g} to {max(ratios):.3g}; laws are seen to hold from"
-            f" {_SANE_RATIO[0]:g} to {_SANE_RATIO[1]:g}."
-        )
-    if len({point.params for point in fit.points}) < 5:
-        found.append(f"The law rests on {len({p.params for p in fit.points})} sizes; 5 or more are better.")
+        sane_low, sane_high = _SANE_RATIO
+        found.append(Remark.of("fit.ratios", low=min(ratios), high=max(ratios), sane_low=sane_low, sane_high=sane_high))
+    if (sizes := len({point.params for point in fit.points})) < _WISHED_SIZES:
+        found.append(Remark.of("fit.sizes", sizes=sizes, wished=_WISHED_SIZES))
     return found
 
 
