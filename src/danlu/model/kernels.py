@@ -27,20 +27,27 @@ class Kernels:
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
+        self._functions: dict[tuple[str, torch.dtype], ctypes._NamedFuncPointer] = {}
 
     def call(self, name: str, dtype: torch.dtype, *arguments: torch.Tensor | int | float | None) -> None:
         """Run one kernel on contiguous CPU tensors (None is a null pointer)."""
-        function = self._library[name + _SUFFIX[dtype]]
-        function(*(_argument(argument) for argument in arguments))
+        function = self._functions.get((name, dtype))
+        if function is None:  # a kernel's arguments are of the same kinds at every call
+            function = self._library[name + _SUFFIX[dtype]]
+            function.argtypes, function.restype = [_kind(argument) for argument in arguments], None
+            self._functions[name, dtype] = function
+        function(*[_address(each) if isinstance(each, torch.Tensor) else each for each in arguments])
 
 
-def _argument(value: torch.Tensor | int | float | None) -> ctypes.c_void_p | ctypes.c_long | ctypes.c_float:
-    if value is None:
-        return ctypes.c_void_p(None)
-    if isinstance(value, torch.Tensor):
-        assert value.is_contiguous()
-        return ctypes.c_void_p(value.data_ptr())
-    return ctypes.c_long(value) if isinstance(value, int) else ctypes.c_float(value)
+def _kind(argument: torch.Tensor | int | float | None) -> type[ctypes.c_void_p | ctypes.c_long | ctypes.c_float]:
+    if isinstance(argument, int):
+        return ctypes.c_long
+    return ctypes.c_float if isinstance(argument, float) else ctypes.c_void_p
+
+
+def _address(tensor: torch.Tensor) -> int:
+    assert tensor.is_contiguous()
+    return tensor.data_ptr()
 
 
 @functools.cache

@@ -24,7 +24,9 @@ more the half above the diagonal is computed too (224 tokens on AVX2, forward an
 
 _KEPT_LOGITS = 2**25
 """Numbers (64 MB in bfloat16) that the gradient of log-probabilities may keep instead of computing them again."""
-_CPU_ROWS = 2048
+_CPU_LOGITS, _CPU_ROWS = 2**23, 2048
+"""Logits (16 MB in bfloat16) that exist at the same time on a processor, and rows at least: with fewer, small models
+spend their time between the products."""
 _ACCELERATOR_LOGITS = 2**28
 """Logits (512 MB in bfloat16) that exist at the same time on an accelerator: fewer, and the table's gradient, which is
 read and written for every chunk, takes longer than the products."""
@@ -209,9 +211,8 @@ def token_logprobs(
 
 def _rows_at_once(table: Tensor) -> int:
     """Rows whose logits may exist at the same time: a power of two, so that chunks are alike."""
-    if table.device.type == "cpu":
-        return _CPU_ROWS
-    return 1 << (max(1024, _ACCELERATOR_LOGITS // table.size(0)).bit_length() - 1)
+    logits, rows = (_CPU_LOGITS, _CPU_ROWS) if table.device.type == "cpu" else (_ACCELERATOR_LOGITS, 1024)
+    return 1 << (max(rows, logits // table.size(0)).bit_length() - 1)
 
 
 def _softmax_loss(logits: Tensor, targets: Tensor, fuse: bool) -> tuple[Tensor, Tensor]:

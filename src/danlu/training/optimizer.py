@@ -19,6 +19,8 @@ _POLAR_EXPRESS = (
     (2.300652019954817, -1.6689039845747493, 0.4188073119525673),
 )
 _SAFETY = 1.01
+_SMALL = 64
+"""Rows below which a processor is quicker in fp32 than in bfloat16, whose products take longer to begin."""
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:
@@ -87,7 +89,7 @@ class Optimizer:
         model: its parameters are read once; matrices under `layers` go to Muon.
         lr, table_lr: peak learning rates of the two.
         weight_decay: decoupled, of the blocks' matrices: a step multiplies them by 1 - lr * weight_decay.
-        compute_dtype: arithmetic of the orthogonalisation.
+        compute_dtype: arithmetic of the orthogonalisation; small matrices on a processor take fp32.
         matrices: `adamw` gives the matrices to AdamW too, at the rate `lr`.
         eps: of AdamW, outside the bias correction as in PyTorch.
     """
@@ -117,8 +119,8 @@ class Optimizer:
         self._mean = {name: torch.zeros_like(p) for name, p in self._rest + self._adamw_matrices}
         self._square = {name: torch.zeros_like(p) for name, p in self._rest + self._adamw_matrices}
         self._groups: dict[tuple[int, int], list[str]] = defaultdict(list)
-        for name, p in self._matrices:
-            self._groups[(p.size(0), p.size(1))].append(name)
+        for name, p in self._matrices:  # tall ones lie down beside the wide: small products cost more than they compute
+            self._groups[(min(p.shape), max(p.shape))].append(name)
 
     def state(self) -> dict[str, Tensor]:
         """The tensors of the state by name; filling them in place restores it."""
@@ -151,13 +153,16 @@ class Optimizer:
         torch._foreach_lerp_(gradients, momenta, self.momentum)  # Nesterov: the gradient itself is no longer needed
         if self.weight_decay:
             torch._foreach_mul_([_local(p) for p in parameters.values()], 1 - lr * self.weight_decay)
-        for (rows, columns), names in self._groups.items():
-            whole = torch.stack([_whole(_gradient(parameters[name])).to(self.compute_dtype) for name in names])
-            updates = orthogonalize(whole)
-            scale = lr * math.sqrt(max(1.0, rows / columns))
+        for (least, _), names in self._groups.items():
+            small = least < _SMALL and gradients[0].device.type == "cpu"
+            dtype = torch.float32 if small else self.compute_dtype
+            whole = [_whole(_gradient(parameters[name])).to(dtype) for name in names]
+            updates = orthogonalize(torch.stack([_lying(matrix) for matrix in whole]))
             for name, update in zip(names, updates, strict=True):
                 p = parameters[name]
-                _local(p).add_(_share(update, p), alpha=-scale)
+                rows, columns = p.shape
+                scale = lr * math.sqrt(max(1.0, rows / columns))
+                _local(p).add_(_share(update.t() if rows > columns else update, p), alpha=-scale)
 
     def _step_adamw(self, named: list[tuple[str, nn.Parameter]], lr: float, step: int) -> None:
         parameters = [_local(p) for _, p in named]
@@ -198,6 +203,11 @@ def _gradient(parameter: Tensor) -> Tensor:
 def _local(tensor: Tensor) -> Tensor:
     """This process's part of a sharded tensor, sharing its memory."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def _lying(matrix: Tensor) -> Tensor:
+    """A matrix, or its transpose, with no more rows than columns."""
+    return matrix.t() if matrix.size(0) > matrix.size(1) else matrix
 
 
 def _whole(tensor: Tensor) -> Tensor:
