@@ -7,6 +7,7 @@ from danlu.model.config import ModelConfig
 from danlu.training.pieces import tokens_at_once
 
 GPT2 = ModelConfig(50304, 768, 2048, 12, 12, 12, 64)
+SMALL = ModelConfig(1024, 128, 352, 4, 4, 4, 32)
 ONE_B = ModelConfig(50304, 2048, 5632, 16, 16, 16, 128)
 SEVEN_B = ModelConfig(128256, 4096, 11008, 32, 32, 8, 128)
 
@@ -20,8 +21,9 @@ def device(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> t
     return torch.device("cuda")
 
 
-def test_a_processor_reads_what_stays_in_its_cache() -> None:
+def test_a_processor_reads_more_where_activations_take_little() -> None:
     assert tokens_at_once(ONE_B, torch.device("cpu")) == 4096
+    assert tokens_at_once(SMALL, torch.device("cpu")) == 8192
 
 
 @pytest.mark.parametrize("device", [80], indirect=True)

@@ -5,8 +5,10 @@ import torch
 from danlu.hardware.memory import total_memory
 from danlu.model.config import ModelConfig
 
-_CPU_TOKENS = 4096
-"""On a processor a larger piece's activations leave its cache."""
+_CPU_TOKENS, _FEWER_CPU_TOKENS = 8192, 4096
+"""On a processor, and where so many tokens' activations would take more than `_CPU_BYTES`: a product of more rows comes
+nearer to the peak (with 4096 tokens a model of 12M parameters took 10% longer, one of 0.9M 20%; NOTES.md, entry 49)."""
+_CPU_BYTES = 3 * 2**29
 _ACCELERATOR_TOKENS = 65536
 """On an accelerator more than this is no faster."""
 _LEAST_TOKENS = 1024
@@ -31,11 +33,11 @@ def tokens_at_once(model: ModelConfig, device: torch.device, processes: int = 1,
         processes: over how many the weights and the optimizer's state are shared out.
         trained: how many such models are trained at once.
     """
-    if device.type == "cpu":
-        return _CPU_TOKENS
-    total = total_memory(device) or _UNKNOWN_MEMORY
     read = 5 * model.hidden_size + model.q_size + 2 * model.kv_size + 3 * model.intermediate_size
     token = 2 * 2 * read * model.num_hidden_layers
+    if device.type == "cpu":
+        return _CPU_TOKENS if _CPU_TOKENS * token <= _CPU_BYTES else _FEWER_CPU_TOKENS
+    total = total_memory(device) or _UNKNOWN_MEMORY
     room = _USABLE * total - _LOGITS_BYTES - trained * _STATE_BYTES * model.num_parameters() / processes
     fits = int(room / (trained * token))
     if fits < _LEAST_TOKENS:
