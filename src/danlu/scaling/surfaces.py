@@ -16,10 +16,11 @@ from danlu.scaling.laws import Array
 
 FORMULA = "L = E + (A/N^(alpha/k) + B/D^(beta/k))^k"
 
-_POWERS = (0.35, 0.5, 0.7, 1.0)
-_FLOORS = (0.0, 0.15, 0.3, 0.45, 0.6, 0.7)
+_POWERS = tuple(float(k) for k in np.geomspace(0.2, 1.0, 8))
+"""The Tang poems' points lie at 0.23, those of Python's library at 0.57, the toy's at 1 (NOTES.md, entry 49)."""
+_FLOORS = tuple(float(share) for share in np.linspace(0.0, 0.7, 8))
 """The constant as a share of the lowest loss seen, where nothing is known of it."""
-_TEXT_FLOORS = (0.0, 0.2, 0.4, 0.6, 0.8)
+_TEXT_FLOORS = tuple(float(bits) for bits in np.linspace(0.0, 0.8, 9))
 """The constant of text in bits per byte. Printed English has 0.6 to 1.3 a letter (Shannon 1951); fits to large models'
 losses come out near 0.55 (Hoffmann et al. 2022: 1.69 nats a token of some 4.4 bytes); code has less. Small ladders are
 far above, and a constant near their losses makes what they forecast far ahead too high (NOTES.md)."""
@@ -34,6 +35,9 @@ _BETA, _BETA_SPREAD = 0.33, 0.20
 (Hoffmann et al. 2022; Besiroglu et al. 2024; Muennighoff et al. 2023); danlu's smallest model has a beta of .33 to .40.
 Two or three sizes, a factor of two or three apart, say little of alpha: a ladder quite left to find it forecasts worse
 (NOTES.md, entries 38, 45 and 47)."""
+_KNOWN_ALPHA, _KNOWN_BETA = 0.45, 0.40
+"""The medians where the constant is the source's exact entropy: the toy language, the one that such is known of, has
+steeper ones (NOTES.md, entry 49)."""
 _NOISE_WEIGHT = 4.0
 """How many points' worth of evidence stands behind the noise that is expected before any point is seen."""
 _FREE = 4
@@ -132,13 +136,14 @@ def fit_surfaces(
         nodes: of the grid over each exponent.
     """
     assert entropy is None or entropy < losses.min()
+    alpha, beta = (_ALPHA, _BETA) if entropy is None else (_KNOWN_ALPHA, _KNOWN_BETA)
     powers, floors, alphas, betas = (
         axis.ravel()
         for axis in np.meshgrid(
             np.array(_POWERS),
             _floors(float(losses.min()), entropy, bytes_per_token),
-            _ALPHA * np.exp(np.linspace(-_REACH, _REACH, nodes)),
-            _BETA * np.exp(np.linspace(-_REACH, _REACH, nodes)),
+            alpha * np.exp(np.linspace(-_REACH, _REACH, nodes)),
+            beta * np.exp(np.linspace(-_REACH, _REACH, nodes)),
             indexing="ij",
         )
     )
@@ -154,7 +159,7 @@ def fit_surfaces(
     squares = np.sum(weights * residuals**2, axis=1)
     freedom = max(float(weights.sum()) - _FREE, 0.0)
     variance = (_NOISE_WEIGHT * seed_noise**2 + squares.min()) / (_NOISE_WEIGHT + freedom)
-    away = (np.log(alphas / _ALPHA) / _ALPHA_SPREAD) ** 2 + (np.log(betas / _BETA) / _BETA_SPREAD) ** 2
+    away = (np.log(alphas / alpha) / _ALPHA_SPREAD) ** 2 + (np.log(betas / beta) / _BETA_SPREAD) ** 2
     log_weights = -0.5 * (squares / variance + away)
     posterior = np.exp(log_weights - log_weights.max())
     return Surfaces(
