@@ -27,17 +27,18 @@ far above, and a constant near their losses makes what they forecast far ahead t
 _HIGHEST_FLOOR = 0.9
 """Most that it may be of the lowest loss seen."""
 NODES = 31
-_REACH = 1.2
-"""How far the grid of each exponent goes from its prior's median (natural log)."""
+_REACH = 4.0
+"""How far the grid of each exponent goes from its prior's median (standard deviations of its logarithm)."""
 _ALPHA, _ALPHA_SPREAD = 0.35, 0.3
 _BETA, _BETA_SPREAD = 0.33, 0.20
 """Median and log standard deviation of the exponents: published fits have alpha .29 to .35 and beta .28 to .42
 (Hoffmann et al. 2022; Besiroglu et al. 2024; Muennighoff et al. 2023); danlu's smallest model has a beta of .33 to .40.
 Two or three sizes, a factor of two or three apart, say little of alpha: a ladder quite left to find it forecasts worse
 (NOTES.md, entries 38, 45 and 47)."""
-_KNOWN_ALPHA, _KNOWN_BETA = 0.45, 0.40
-"""The medians where the constant is the source's exact entropy: the toy language, the one that such is known of, has
-steeper ones (NOTES.md, entry 49)."""
+_KNOWN_ALPHA, _KNOWN_ALPHA_SPREAD = 0.70, 0.08
+_KNOWN_BETA, _KNOWN_BETA_SPREAD = 0.50, 0.05
+"""The same where the constant is the source's exact entropy. That is the toy language, one kind of text whatever its
+seed: with these its forecasts hold at several budgets and for several kinds of ladder (NOTES.md, entry 49)."""
 _NOISE_WEIGHT = 4.0
 """How many points' worth of evidence stands behind the noise that is expected before any point is seen."""
 _FREE = 4
@@ -136,14 +137,17 @@ def fit_surfaces(
         nodes: of the grid over each exponent.
     """
     assert entropy is None or entropy < losses.min()
-    alpha, beta = (_ALPHA, _BETA) if entropy is None else (_KNOWN_ALPHA, _KNOWN_BETA)
+    known = entropy is not None
+    alpha, alpha_spread = (_KNOWN_ALPHA, _KNOWN_ALPHA_SPREAD) if known else (_ALPHA, _ALPHA_SPREAD)
+    beta, beta_spread = (_KNOWN_BETA, _KNOWN_BETA_SPREAD) if known else (_BETA, _BETA_SPREAD)
+    away = np.linspace(-_REACH, _REACH, nodes)
     powers, floors, alphas, betas = (
         axis.ravel()
         for axis in np.meshgrid(
             np.array(_POWERS),
             _floors(float(losses.min()), entropy, bytes_per_token),
-            alpha * np.exp(np.linspace(-_REACH, _REACH, nodes)),
-            beta * np.exp(np.linspace(-_REACH, _REACH, nodes)),
+            alpha * np.exp(alpha_spread * away),
+            beta * np.exp(beta_spread * away),
             indexing="ij",
         )
     )
@@ -159,8 +163,8 @@ def fit_surfaces(
     squares = np.sum(weights * residuals**2, axis=1)
     freedom = max(float(weights.sum()) - _FREE, 0.0)
     variance = (_NOISE_WEIGHT * seed_noise**2 + squares.min()) / (_NOISE_WEIGHT + freedom)
-    away = (np.log(alphas / alpha) / _ALPHA_SPREAD) ** 2 + (np.log(betas / beta) / _BETA_SPREAD) ** 2
-    log_weights = -0.5 * (squares / variance + away)
+    unlikely = (np.log(alphas / alpha) / alpha_spread) ** 2 + (np.log(betas / beta) / beta_spread) ** 2
+    log_weights = -0.5 * (squares / variance + unlikely)
     posterior = np.exp(log_weights - log_weights.max())
     return Surfaces(
         weights=posterior / posterior.sum(),
