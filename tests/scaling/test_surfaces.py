@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from danlu.scaling.surfaces import Surfaces, fit_surfaces
+from danlu.scaling.surfaces import TEXT, TOY, Surfaces, fit_surfaces
 
 
 def truth(params, tokens, power: float, floor: float):
@@ -44,6 +44,26 @@ def test_the_middle_lies_near_the_truth_and_the_ends_around_it(known):
         low, high = log[1] - np.hypot(log[1] - log[0], noise), log[1] + np.hypot(log[2] - log[1], noise)
         held += low <= np.log(truth(*far, 0.5, 1.0)[0]) <= high
     assert held >= 13  # the drift that a forecast adds is not in it
+
+
+def test_exponents_that_are_known_carry_less_of_the_points_noise_far_ahead():
+    params, tokens = np.array([6e4, 6e4, 1.3e5, 1.3e5, 2.6e5, 2.6e5]), np.array([6, 13, 4, 8, 2.2, 4.4]) * 1e5
+
+    def toy(params, tokens):
+        return 0.63 + (1.2e5 / params) ** 0.7 + (2.5e5 / tokens) ** 0.5
+
+    far = np.array([5e5]), np.array([9e6])
+    errors = {TEXT: [], TOY: []}
+    for seed in range(20):
+        losses = toy(params, tokens) * np.exp(np.random.default_rng(seed).normal(0, 0.008, 6))
+        for exponents, found in errors.items():
+            surfaces = fit_surfaces(
+                params, tokens, losses, np.ones(6), seed_noise=0.003, entropy=0.63, exponents=exponents
+            )
+            found.append(np.log(surfaces.quantiles(*far, (0.5,))[0, 0] / toy(*far)[0]))
+    text, known = (float(np.sqrt(np.mean(np.square(found)))) for found in errors.values())
+    assert known < 0.025
+    assert known < text
 
 
 def test_farther_is_less_sure():

@@ -8,7 +8,7 @@ import numpy as np
 from danlu.scaling.config import ForecastConfig
 from danlu.scaling.ladder_fit import Fit, emphasis, variables
 from danlu.scaling.laws import Array
-from danlu.scaling.surfaces import NODES, Surfaces, fit_surfaces
+from danlu.scaling.surfaces import NODES, TEXT, TOY, Surfaces, fit_surfaces
 
 _CLEARLY = 1.3
 """A point is forecast from those that took its compute over this, or less."""
@@ -79,14 +79,16 @@ def surfaces_of(fit: Fit, config: ForecastConfig, *, free: bool = False, nodes: 
     """
     values = variables(fit.points, fit.half_life)
     losses = np.array([point.loss for point in fit.points])
+    known = fit.entropy > 0 and not free  # as the toy language's alone is
     return fit_surfaces(
         values["N"],
         values["D"],
         losses,
         emphasis(values, config),
         seed_noise=config.seed_noise,
-        entropy=fit.entropy if fit.entropy > 0 and not free else None,
+        entropy=fit.entropy if known else None,
         bytes_per_token=fit.bytes_per_token,
+        exponents=TOY if known else TEXT,
         nodes=nodes,
     )
 

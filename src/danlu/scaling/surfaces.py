@@ -29,20 +29,31 @@ _HIGHEST_FLOOR = 0.9
 NODES = 31
 _REACH = 4.0
 """How far the grid of each exponent goes from its prior's median (standard deviations of its logarithm)."""
-_ALPHA, _ALPHA_SPREAD = 0.35, 0.3
-_BETA, _BETA_SPREAD = 0.33, 0.20
-"""Median and log standard deviation of the exponents: published fits have alpha .29 to .35 and beta .28 to .42
-(Hoffmann et al. 2022; Besiroglu et al. 2024; Muennighoff et al. 2023); danlu's smallest model has a beta of .33 to .40.
-Two or three sizes, a factor of two or three apart, say little of alpha: a ladder quite left to find it forecasts worse
-(NOTES.md, entries 38, 45 and 47)."""
-_KNOWN_ALPHA, _KNOWN_ALPHA_SPREAD = 0.70, 0.08
-_KNOWN_BETA, _KNOWN_BETA_SPREAD = 0.50, 0.05
-"""The same where the constant is the source's exact entropy. That is the toy language, one kind of text whatever its
-seed: with these its forecasts hold at several budgets and for several kinds of ladder (NOTES.md, entry 49)."""
 _NOISE_WEIGHT = 4.0
 """How many points' worth of evidence stands behind the noise that is expected before any point is seen."""
 _FREE = 4
 """Numbers that a surface takes from the points, about: A, B, and what the prior leaves open of the rest."""
+
+
+@dataclass(frozen=True)
+class Exponents:
+    """What is expected of alpha and beta before any point is seen."""
+
+    alpha: float
+    beta: float
+    """Medians."""
+    alpha_spread: float
+    beta_spread: float
+    """Standard deviations of their logarithms."""
+
+
+TEXT = Exponents(alpha=0.35, beta=0.33, alpha_spread=0.3, beta_spread=0.2)
+"""Of any text: published fits have alpha .29 to .35 and beta .28 to .42 (Hoffmann et al. 2022; Besiroglu et al. 2024;
+Muennighoff et al. 2023); danlu's smallest model has a beta of .33 to .40. Two or three sizes, a factor of two or three
+apart, say little of alpha: a ladder quite left to find it forecasts worse (NOTES.md, entries 38, 45 and 47)."""
+TOY = Exponents(alpha=0.70, beta=0.50, alpha_spread=0.08, beta_spread=0.05)
+"""Of the toy language above its entropy, one kind of text whatever its seed: with these its forecasts hold at several
+budgets and for several kinds of ladder (NOTES.md, entry 49)."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +134,7 @@ def fit_surfaces(
     seed_noise: float,
     entropy: float | None = None,
     bytes_per_token: float | None = None,
+    exponents: Exponents = TEXT,
     nodes: int = NODES,
 ) -> Surfaces:
     """Weigh the surfaces by a ladder's points.
@@ -134,20 +146,18 @@ def fit_surfaces(
         seed_noise: expected run-to-run standard deviation (share of the loss).
         entropy: the source's exact entropy (nats per token), which then is the constant; below every loss.
         bytes_per_token: of the text, from which the constant's plausible values follow.
+        exponents: what is expected of them.
         nodes: of the grid over each exponent.
     """
     assert entropy is None or entropy < losses.min()
-    known = entropy is not None
-    alpha, alpha_spread = (_KNOWN_ALPHA, _KNOWN_ALPHA_SPREAD) if known else (_ALPHA, _ALPHA_SPREAD)
-    beta, beta_spread = (_KNOWN_BETA, _KNOWN_BETA_SPREAD) if known else (_BETA, _BETA_SPREAD)
     away = np.linspace(-_REACH, _REACH, nodes)
     powers, floors, alphas, betas = (
         axis.ravel()
         for axis in np.meshgrid(
             np.array(_POWERS),
             _floors(float(losses.min()), entropy, bytes_per_token),
-            alpha * np.exp(alpha_spread * away),
-            beta * np.exp(beta_spread * away),
+            exponents.alpha * np.exp(exponents.alpha_spread * away),
+            exponents.beta * np.exp(exponents.beta_spread * away),
             indexing="ij",
         )
     )
@@ -163,7 +173,8 @@ def fit_surfaces(
     squares = np.sum(weights * residuals**2, axis=1)
     freedom = max(float(weights.sum()) - _FREE, 0.0)
     variance = (_NOISE_WEIGHT * seed_noise**2 + squares.min()) / (_NOISE_WEIGHT + freedom)
-    unlikely = (np.log(alphas / alpha) / alpha_spread) ** 2 + (np.log(betas / beta) / beta_spread) ** 2
+    unlikely = (np.log(alphas / exponents.alpha) / exponents.alpha_spread) ** 2
+    unlikely += (np.log(betas / exponents.beta) / exponents.beta_spread) ** 2
     log_weights = -0.5 * (squares / variance + unlikely)
     posterior = np.exp(log_weights - log_weights.max())
     return Surfaces(
