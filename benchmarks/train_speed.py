@@ -1,6 +1,6 @@
 """How fast training runs beside transformers' model of the same shape, and beside this machine's own peak.
 
-    python benchmarks/train_speed.py [--json FILE] [--steps 3] [--skip-small]
+    python benchmarks/train_speed.py [--json FILE] [--steps 3]
 
 Three ways take the same optimizer steps on the same random tokens, in turn, so that a drifting clock meets all alike:
 plain (transformers' Qwen3, fp32, eager, AdamW), best (the same, bf16 autocast and torch.compile) and danlu's own loop.

@@ -32,15 +32,14 @@ def orthogonalize(matrices: Tensor) -> Tensor:
     Returns:
         The same shape; singular values lie between about 0.8 and 1.1.
     """
-    tall = matrices.size(1) > matrices.size(2)
-    x = matrices.transpose(1, 2) if tall else matrices
+    x = _lying(matrices)
     x = x / (x.norm(dim=(1, 2), keepdim=True) * _SAFETY + 1e-7)
     for index, (a, b, c) in enumerate(_POLAR_EXPRESS):
         if index < len(_POLAR_EXPRESS) - 1:  # the safety factor keeps rounding from leaving the interval
             a, b, c = a / _SAFETY, b / _SAFETY**3, c / _SAFETY**5
         gram = x @ x.transpose(1, 2)
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.transpose(1, 2) if tall else x
+    return x if x.shape == matrices.shape else x.mT
 
 
 class Updates(Protocol):
@@ -205,9 +204,9 @@ def _local(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def _lying(matrix: Tensor) -> Tensor:
-    """A matrix, or its transpose, with no more rows than columns."""
-    return matrix.t() if matrix.size(0) > matrix.size(1) else matrix
+def _lying(matrices: Tensor) -> Tensor:
+    """Matrices (..., rows, columns), or their transposes, with no more rows than columns."""
+    return matrices.mT if matrices.size(-2) > matrices.size(-1) else matrices
 
 
 def _whole(tensor: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ from danlu.hardware.memory import total_memory
 from danlu.model.config import ModelConfig
 
 _CPU_TOKENS, _FEWER_CPU_TOKENS = 8192, 4096
-"""On a processor, and where so many tokens' activations would take more than `_CPU_BYTES`: a product of more rows comes
-nearer to the peak (with 4096 tokens a model of 12M parameters took 10% longer, one of 0.9M 20%; NOTES.md, entry 49)."""
+"""On a processor, and there where the activations of the first would take more than `_CPU_BYTES`: a product of more
+rows comes nearer to the peak (NOTES.md, entry 49)."""
 _CPU_BYTES = 3 * 2**29
 _ACCELERATOR_TOKENS = 65536
 """On an accelerator more than this is no faster."""
