@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,7 +79,7 @@ def test_the_score_stands_at_the_last_token_wherever_that_is(trained, padding: i
     cases = [(talk, "tin tin"), (prompt_of("name ash 1"), ""), (prompt_of("name ash 1"), "ash " * 9)]
     texts = tuple(chat.text([vars(m) for m in prompt], response) for prompt, response in cases)
     assert texts[0].tokens.count(chat.end) == 4  # two of the user's, one of the assistant's first, one at the end
-    model = scorer.model
+    (model,) = scorer.models
     with torch.no_grad():
         alone = [model(torch.tensor([text.tokens]))[0, -1].item() for text in texts]
     assert scorer([prompt for prompt, _ in cases], [response for _, response in cases]) == pytest.approx(
@@ -101,6 +102,33 @@ def test_several_seeds_are_trained_and_the_best_is_kept(base: Path, rankings, tm
     assert result.disagreement > 0
     kept = (tmp_path / "model/model.safetensors").read_bytes()
     assert kept == (tmp_path / f"seed-{result.seed}/model/model.safetensors").read_bytes()
+
+
+def test_all_seeds_may_judge_together(base: Path, rankings, demonstrations, tmp_path: Path) -> None:
+    """Their mean score is the reward, wherever the folder is moved; another reader takes the best alone."""
+    config = replace(CONFIG, seeds=2, keep="all")
+    judged = rankings(16, 1)
+    result = run_reward(base, rankings(32), judged, demonstrations(24), config, tmp_path / "out", QUIET)
+    moved = shutil.copytree(tmp_path / "out/model", tmp_path / "moved")
+    together = RewardScorer.load(moved, "cpu", "fp32")
+    alone = [RewardScorer.load(tmp_path / f"out/seed-{seed}/model", "cpu", "fp32") for seed in (0, 1)]
+    prompts = [ranking.prompt for ranking in judged for _ in ranking.completions]
+    texts = [text for ranking in judged for text in ranking.completions]
+    scores = np.array([scorer(prompts, texts) for scorer in alone])
+    assert together(prompts, texts) == pytest.approx(scores.mean(0), abs=1e-6)
+    assert np.abs(scores[0] - scores[1]).max() > 0.01
+    at = iter(scores.mean(0))
+    units = fit_rankings(judged, together.chat, Limits(together.context, together.context)).units
+    found = check(units, [[next(at) for _ in unit.ranks] for unit in units])
+    assert result.heldout.accuracy == found.accuracy
+    assert result.heldout.mean_loss == pytest.approx(found.mean_loss, abs=1e-6)
+    shown = demonstrations(24)
+    assert np.mean(together([one.prompt for one in shown], [one.response for one in shown])) == pytest.approx(
+        0, abs=1e-5
+    )
+    assert (moved / "model.safetensors").read_bytes() == (
+        tmp_path / f"out/seed-{result.seed}/model/model.safetensors"
+    ).read_bytes()
 
 
 def test_no_prompt_is_on_both_sides_of_the_split(rankings) -> None:

@@ -124,8 +124,8 @@ def _value_weights(judge: object, value: Path | None) -> Weights | None:
         model = load_score_model(value if (value / "config.json").exists() else value / "model")
         return Weights(model.config, model.state_dict())
     if isinstance(judge, ModelReward) and judge.shared:
-        state = {name: tensor.detach().cpu().clone() for name, tensor in judge.scorer.model.state_dict().items()}
-        return Weights(judge.scorer.model.config, state)
+        state = {name: tensor.detach().cpu().clone() for name, tensor in judge.scorer.models[0].state_dict().items()}
+        return Weights(judge.scorer.models[0].config, state)
     return None
 
 

@@ -72,8 +72,14 @@ class SimulatedLabellers:
     def calibrated(
         cls, config: LabellerConfig, tasks: Iterable[Task], scorer: Scorer = gold_scores
     ) -> "SimulatedLabellers":
-        """Labellers who agree as the configuration says on tasks like these."""
-        return cls(config, noise_for(config.agreement, [scorer(task) for task in tasks], config.tie_band), scorer)
+        """Labellers who agree as the configuration says on tasks like these, which they know by heart."""
+        known = {id(task): (task, scorer(task)) for task in tasks}
+        noise = noise_for(config.agreement, [scores for _, scores in known.values()], config.tie_band)
+
+        def remembered(task: Task) -> Sequence[float]:
+            return known[id(task)][1] if id(task) in known else scorer(task)
+
+        return cls(config, noise, remembered)
 
     @property
     def annotators(self) -> tuple[str, ...]:

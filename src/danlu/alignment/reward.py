@@ -15,7 +15,7 @@ from torch.distributed.tensor import DTensor
 
 from danlu.alignment.maths import ranking_loss
 from danlu.alignment.reward_check import RewardCheck, Scores, check, disagreement
-from danlu.alignment.reward_scorer import RewardScorer
+from danlu.alignment.reward_scorer import MEMBERS, RewardScorer
 from danlu.alignment.texts import (
     Fitted,
     Order,
@@ -31,10 +31,13 @@ from danlu.alignment.texts import (
 )
 from danlu.alignment.tuning import Start, begin, optimizer_of, schedule_of
 from danlu.alignment.tuning_config import RewardConfig
+from danlu.common.errors import DanluError
 from danlu.common.files import folder_atomic, write_json
+from danlu.common.interrupt import Stopped
 from danlu.common.progress import Progress
 from danlu.common.strict import to_mapping
 from danlu.feedback.records import Demonstration, Ranking
+from danlu.hardware.executor import spread
 from danlu.model.score import ScoreModel, save_score_model
 from danlu.tokens.chat import Text
 from danlu.training.loop import Loss
@@ -55,13 +58,13 @@ class RewardResult:
     dropped: dict[str, int]
     """Left out, by reason."""
     heldout: RewardCheck | None
-    """Beside held-out rankings; None without them."""
+    """Beside held-out rankings, where all seeds' models are kept their mean score; None without them."""
     demonstrations: int
     """Whose mean score is 0 now; with none, the mean of the preferred completions is."""
     bias: float
     """The head's bias that does that."""
     seed: int
-    """Of the model that is kept."""
+    """Of the model that is kept, or stands first."""
     members: tuple[float, ...]
     """Held-out accuracy of each seed's model."""
     disagreement: float | None
@@ -151,32 +154,122 @@ def run_reward(
         Stopped: SIGINT or SIGTERM came; a checkpoint was written.
     """
     begun = begin(start, config, report)
+    fitted, judged, shown, zero = _units(begun, rankings, heldout, demonstrations)
+    report(fitted.summary("rankings") + f"; {len(judged)} held out")
+
+    if config.seeds == 1:
+        result, _ = _train(begun, fitted, judged, zero, len(shown), config, out, report, left_padding)
+        _write_result(begun, result, out)
+        return result
+    trained = _members(begun, tuple(rankings), tuple(heldout), tuple(demonstrations), config, out, report, left_padding)
+    scores = [scores for _, scores in trained]
+    accuracies = tuple(one.heldout.accuracy.value if one.heldout else float("nan") for one, _ in trained)
+    best = max(range(len(trained)), key=lambda i: (accuracies[i], -i)) if judged else 0
+    every = config.keep == "all"
+    result = replace(
+        trained[best][0],
+        heldout=check(judged, _mean(scores)) if judged and every else trained[best][0].heldout,
+        members=accuracies if judged else (),
+        disagreement=disagreement(scores) if judged else None,
+    )
+    if begun.engine.world.is_main:
+        folders = {one.seed: out / f"seed-{one.seed}" / "model" for one, _ in trained}
+        kept = folders.pop(result.seed)
+        with folder_atomic(out / "model") as folder:
+            shutil.copytree(kept, folder, dirs_exist_ok=True)
+            for seed, member in folders.items() if every else ():
+                shutil.copytree(member, folder / MEMBERS / f"seed-{seed}")
+    _write_result(begun, result, out)
+    return result
+
+
+def _write_result(begun: Start, result: RewardResult, out: Path) -> None:
+    if begun.engine.world.is_main:
+        write_json(out / "result.json", to_mapping(result))
+    begun.engine.world.barrier()
+
+
+def _mean(members: Sequence[Scores]) -> list[list[float]]:
+    """The mean of several models' scores."""
+    return [[sum(each) / len(each) for each in zip(*groups, strict=True)] for groups in zip(*members, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Member:
+    """The training of one of several reward models."""
+
+    start: Path
+    rankings: tuple[Ranking, ...]
+    heldout: tuple[Ranking, ...]
+    demonstrations: tuple[Demonstration, ...]
+    config: RewardConfig
+    """With the member's own seed."""
+    out: Path
+    left_padding: int
+
+    @property
+    def name(self) -> str:
+        return f"seed {self.config.seed}"
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def legs(self) -> list[tuple[str, float]]:
+        return [(self.name, 1.0)]
+
+    def __call__(self, report: Progress) -> "tuple[RewardResult, Scores]":
+        begun = begin(self.start, self.config, Progress(silent=True))
+        fitted, judged, shown, zero = _units(begun, self.rankings, self.heldout, self.demonstrations)
+        return _train(
+            begun, fitted, judged, zero, len(shown), self.config, self.out, report, self.left_padding, self.name
+        )
+
+
+def _members(
+    begun: Start,
+    rankings: tuple[Ranking, ...],
+    heldout: tuple[Ranking, ...],
+    demonstrations: tuple[Demonstration, ...],
+    config: RewardConfig,
+    out: Path,
+    report: Progress,
+    left_padding: int,
+) -> "list[tuple[RewardResult, Scores]]":
+    """All seeds' models, several at once where there are cores or accelerators for it."""
+    jobs = [
+        _Member(
+            begun.folder,
+            rankings,
+            heldout,
+            demonstrations,
+            replace(config, seed=seed),
+            out / f"seed-{seed}",
+            left_padding,
+        )
+        for seed in range(config.seed, config.seed + config.seeds)
+    ]
+    trained: dict[int, tuple[RewardResult, Scores]] = {}
+    executor = spread(len(jobs), str(begun.engine.device), one="Reward model", all="reward models")
+    for place, outcome in executor(jobs, report):
+        if outcome.stopped is not None:
+            raise Stopped(outcome.stopped)
+        if outcome.cause:
+            raise DanluError(outcome.cause, outcome.remedy)
+        trained[place] = outcome.result
+    return [trained[place] for place in range(len(jobs))]
+
+
+def _units(
+    begun: Start, rankings: Sequence[Ranking], heldout: Sequence[Ranking], demonstrations: Sequence[Demonstration]
+) -> tuple[Fitted[RankedTexts], tuple[RankedTexts, ...], tuple[Text, ...], Sequence[Text]]:
+    """As tokens: what is learned from, what judges, the demonstrations, and the texts whose mean score becomes 0."""
     fitted = fit_rankings(rankings, begun.chat, begun.limits)
     fitted.require("rankings", "Give some that prefer one completion to another, or a longer --context.")
     judged = fit_rankings(heldout, begun.chat, begun.limits).units
     shown = fit_demonstrations(demonstrations, begun.chat, begun.limits).units
     zero = shown or [text for r in fitted.units for text, rank in zip(r.texts, r.ranks, strict=True) if rank == 0]
-    report(fitted.summary("rankings") + f"; {len(judged)} held out")
-
-    trained: list[tuple[RewardResult, Scores]] = []
-    for seed in range(config.seed, config.seed + config.seeds):
-        place = out if config.seeds == 1 else out / f"seed-{seed}"
-        trained.append(
-            _train(begun, fitted, judged, zero, len(shown), replace(config, seed=seed), place, report, left_padding)
-        )
-    accuracies = tuple(one.heldout.accuracy.value if one.heldout else float("nan") for one, _ in trained)
-    best = max(range(len(trained)), key=lambda i: (accuracies[i], -i)) if judged else 0
-    result = replace(
-        trained[best][0],
-        members=accuracies if judged else (),
-        disagreement=disagreement([scores for _, scores in trained]) if len(trained) > 1 and judged else None,
-    )
-    if begun.engine.world.is_main:
-        if config.seeds > 1:
-            _copy_model(out / f"seed-{result.seed}" / "model", out / "model")
-        write_json(out / "result.json", to_mapping(result))
-    begun.engine.world.barrier()
-    return result
+    return fitted, judged, shown, zero
 
 
 def _train(
@@ -189,6 +282,7 @@ def _train(
     out: Path,
     report: Progress,
     left_padding: int,
+    label: str = "reward model",
 ) -> tuple[RewardResult, Scores]:
     """One seed's model, written to out/model, and its scores of the held-out completions."""
     engine, units, pad = begun.engine, fitted.units, begun.chat.pad
@@ -212,10 +306,10 @@ def _train(
         objective=lambda model, batch: reward_loss(model, batch, config.margin),
         micro_batches=micro_batches,
         tokens_after=lambda step: seen[step],
-        label="reward model",
+        label=label,
     )
     went = run_training(run, engine, config, out, report)
-    scorer = RewardScorer(model, begun.chat)
+    scorer = RewardScorer([model], begun.chat)
     mean = sum(scores := scorer.score_texts(zero)) / len(scores)
     heldout = _scores(scorer, judged)
     weights, bias = whole_weights(model), model.score.bias.detach()
@@ -249,8 +343,3 @@ def _scores(scorer: RewardScorer, rankings: Sequence[RankedTexts]) -> list[list[
         found.append(flat[at : at + len(ranking.texts)])
         at += len(ranking.texts)
     return found
-
-
-def _copy_model(source: Path, target: Path) -> None:
-    with folder_atomic(target) as folder:
-        shutil.copytree(source, folder, dirs_exist_ok=True)

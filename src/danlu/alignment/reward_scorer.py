@@ -1,4 +1,8 @@
-"""A reward model at work: texts in, scores out. It reads texts, so its tokenizer may be another than the policy's."""
+"""A reward model at work: texts in, scores out. It reads texts, so its tokenizer may be another than the policy's.
+
+Several models may judge together: the folder of one, which any reader of its format takes for itself, then has the
+others in `members/`, and the score is the mean of all.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +16,8 @@ from danlu.hardware.device import Precision, choose_device, compute_dtype
 from danlu.model.score import ScoreModel, load_score_model
 from danlu.tokens.chat import Chat, Text, load_chat
 
+MEMBERS = "members"
+"""Where a reward model's folder has the models that judge beside it."""
 _TEXTS = 64
 """Texts that are scored at once."""
 
@@ -20,12 +26,12 @@ class RewardScorer:
     """Scores responses to prompts.
 
     Args:
-        model: on its device.
-        chat: how the model writes conversations.
+        models: on their device, of one tokenizer; the score is their mean.
+        chat: how the models write conversations.
     """
 
-    def __init__(self, model: ScoreModel, chat: Chat) -> None:
-        self.model, self.chat = model, chat
+    def __init__(self, models: Sequence[ScoreModel], chat: Chat) -> None:
+        self.models, self.chat = tuple(models), chat
 
     @classmethod
     def load(cls, folder: Path, device: str = "auto", precision: Precision = "auto") -> "RewardScorer":
@@ -35,13 +41,14 @@ class RewardScorer:
             DanluError: it is none, or the device cannot be used.
         """
         place = choose_device(device)
-        model = load_score_model(folder, compute_dtype(place, precision)).to(place)
-        return cls(model, load_chat(folder))
+        dtype = compute_dtype(place, precision)
+        folders = [folder, *sorted(one for one in (folder / MEMBERS).glob("*") if one.is_dir())]
+        return cls([load_score_model(one, dtype).to(place) for one in folders], load_chat(folder))
 
     @property
     def context(self) -> int:
         """Most tokens of a prompt with its response."""
-        return self.model.config.max_position_embeddings
+        return self.models[0].config.max_position_embeddings
 
     def __call__(self, prompts: Sequence[Prompt], responses: Sequence[str]) -> list[float]:
         """The score of each response, whole and ended."""
@@ -51,13 +58,15 @@ class RewardScorer:
     @torch.no_grad()
     def score_texts(self, texts: Sequence[Text]) -> list[float]:
         """The score of each text, read at its last token."""
-        device = self.model.score.weight.device
+        device = self.models[0].score.weight.device
         order = sorted(range(len(texts)), key=lambda i: len(texts[i].tokens))
         found = [0.0] * len(texts)
         for first in range(0, len(order), _TEXTS):
             rows = order[first : first + _TEXTS]
             batch = collate([texts[i] for i in rows], self.chat.pad, device)
-            scores = self.model(batch.tokens, batch.positions, batch.segments).flatten()[batch.ends]
-            for i, score in zip(rows, scores.tolist(), strict=True):
+            scores = torch.stack(
+                [model(batch.tokens, batch.positions, batch.segments).flatten()[batch.ends] for model in self.models]
+            )
+            for i, score in zip(rows, scores.mean(0).tolist(), strict=True):
                 found[i] = score
         return found

@@ -138,7 +138,11 @@ class RewardConfig(TuningConfig):
     margin: float = 0.0
     """How much better a preferred completion must score before its loss falls under ln 2."""
     seeds: int = 1
-    """Models trained from heads and orders of their own; the best on held-out pairs is kept (S: 3 to 10)."""
+    """Models trained from heads and orders of their own, where the machine has room for it at once (S: 3 to 10)."""
+    keep: Literal["best", "all"] = "best"
+    """What is kept of several: the best on held-out pairs (S), or all, whose mean score is then the reward. What one
+    takes for good by chance the others do not, so a policy finds less to exploit (Coste et al. 2023, arXiv 2310.02743).
+    """
 
     reference_lr = 9e-6
 

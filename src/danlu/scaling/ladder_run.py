@@ -11,8 +11,8 @@ from danlu.common.errors import DanluError
 from danlu.common.files import write_json
 from danlu.common.interrupt import Stopped
 from danlu.common.progress import Progress
+from danlu.hardware.executor import Executor, Here
 from danlu.scaling.design import LadderPlan, Rung
-from danlu.scaling.executor import Executor, Here
 from danlu.scaling.points import POINTS, Point, read_points, write_points
 from danlu.training.config import TrainingConfig
 from danlu.training.dials import hyperparameters, warmup_steps
@@ -71,7 +71,7 @@ def run_ladder(
             write_json(out / rung.name / FAILED, {"cause": outcome.cause, "remedy": outcome.remedy})
             report(f"Rung {rung.name} failed: {outcome.cause} The ladder goes on without it.")
             continue
-        points[rung.name] = list(outcome.points)
+        points[rung.name] = list(outcome.result)
         write_points(path, [point for each in plan.rungs for point in points[each.name]])
         if os.environ.get("RANK", "0") == "0":  # of torchrun's processes one
             for checkpoints in (out / rung.name).glob("*/checkpoints"):

@@ -59,6 +59,8 @@ _TOPIC_EVENTS: dict[str, frozenset[str]] = {
     "feeding": frozenset({"feeds"}),
     "numbers": frozenset({"has_some", "shares", "gains", "drops"}),
 }
+_LETTERS: dict[Language, re.Pattern[str]] = {"en": re.compile("[A-Za-z]+"), "zh": re.compile("[一-鿿]+")}
+"""Letters of each language."""
 _MARKS = (".", "?", "!", "。", "？", "！", '."', '?"', '!"', "。”", "？”", "！”")
 
 
@@ -192,12 +194,9 @@ def _ends(instruction: Instruction, text: str, told: _Told) -> float:
 
 def _in_language(text: str, language: Language) -> float:
     """The share of a text's letters that belong to the language."""
-    chinese = sum("一" <= letter <= "鿿" for letter in text)
-    letters = sum(letter.isalpha() for letter in text)
-    if not letters:
-        return 0.0
-    latin = sum(letter.isascii() and letter.isalpha() for letter in text)
-    return (chinese if language == "zh" else latin) / letters
+    letters = sum(map(str.isalpha, text))
+    own = sum(map(len, _LETTERS[language].findall(text)))
+    return own / letters if letters else 0.0
 
 
 def _not_repeated(sentences: Sequence[str]) -> float:
