@@ -19,7 +19,7 @@ class PromptsConfig:
 
     demonstrations: int = 3000
     """Prompts with a demonstration each, for SFT."""
-    comparisons: int = 4600
+    comparisons: int = 8200
     """Prompts whose completions are ranked, for the reward model."""
     ppo: int = 3000
     """Prompts that PPO answers."""

@@ -40,6 +40,11 @@ class RoadRewardConfig(RewardConfig):
 
     epochs: float = 1.0
     """Passes over the rankings: three times the prompts once are worth more than each three times (NOTES.md)."""
+    seeds: int = 2
+    """On two cores two models take a fifth longer than one, and together are right on one pair in 140 more (NOTES.md,
+    entry 50)."""
+    keep: Literal["best", "all"] = "all"
+    """Both judge: their mean score is the reward."""
     least_steps: int = 1024
     """Optimizer steps that there are to be: fewer rankings are passed over up to three times for them."""
     batch_size: int = 8
@@ -64,19 +69,20 @@ class RoadPPOConfig(PPOConfig):
     """PPO for models of some hundred thousand parameters, in some minutes on two cores: InstructGPT's, with rates for a
     small width, and smaller batches, since there are a hundred times fewer episodes (NOTES.md, at width 64)."""
 
-    episodes: int = 7168
+    episodes: int = 6144
     """Responses drawn in the whole run."""
     batch_size: int = 128
     """Responses drawn before the policy changes."""
     minibatch_size: int = 16
     """Responses of an optimizer step. As many steps as with 32 and two passes, for two thirds of the time."""
-    rollout_batch_size: int = 256
-    """Responses that are decoded at once; changes nothing but memory and speed. 64 take a third longer."""
+    rollout_batch_size: int = 512
+    """Responses that are decoded at once; changes nothing but memory and speed. 64 take four times as long."""
     max_new_tokens: int = 96
     """Longest response (tokens). Prompts that leave no room for it in the context are dropped and counted."""
-    beta: float = 0.08
+    beta: float = 0.15
     """Weight of the KL from the SFT model (reward per nat): with 0.02 a policy went 12 nats away, where the reward
-    model no longer means gold (NOTES.md, entry 47)."""
+    model no longer means gold (NOTES.md, entry 47); from 0.08 to 0.25 gold is the same, and the text keeps more with
+    more (entry 50)."""
     lr: float = 3e-3
     """Adam's peak rate for a policy of `lr_width`; others take it times lr_width / width. Twice as much went 13 nats
     away and came back with less gold (NOTES.md, entry 46)."""
