@@ -89,3 +89,36 @@ def test_extreme_logits_stay_finite_and_nan_is_not_hidden():
     hidden = torch.eye(4)
     hidden[1, 1] = float("nan")
     assert torch.isnan(ops.linear_cross_entropy(hidden, table, torch.tensor([0, 1, 2, 0])))
+
+
+UNIT = isinstance(load(), Kernels) and load().matrix_unit
+
+
+@pytest.mark.skipif(not UNIT, reason="no matrix unit (AMX)")
+@pytest.mark.parametrize(
+    ("tokens", "height", "width"), [(1, 1, 1), (33, 17, 5), (257, 104, 544), (700, 1152, 104), (64, 700, 600)]
+)
+def test_the_matrix_unit_gives_the_weights_gradient_whatever_the_number_of_threads(tokens, height, width):
+    """Beside the library's products, which use the unit too, before and after."""
+    grad, x = torch.randn(tokens, height).bfloat16(), torch.randn(tokens, width).bfloat16()
+    want = grad.double().t() @ x.double()
+    square = torch.randn(256, 256).bfloat16()
+    product = square @ square
+    threads = torch.get_num_threads()
+    found = []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            found.append(ops._weight_gradient(grad, x))
+            assert torch.equal(square @ square, product)
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(one, found[0]) for one in found)
+    rounding = 2.0**-8 * want.abs() + 1e-5 * tokens**0.5 * 8
+    assert ((found[0].double() - want).abs() <= rounding).all()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_linear_map_and_its_gradients(bias, monkeypatch):
+    inputs = [torch.randn(3, 40, 24), torch.randn(56, 24), *([torch.randn(1, 56)] if bias else [])]
+    _compare(lambda x, w, b=None: ops.linear(x, w, None if b is None else b[0]), inputs, torch.bfloat16, monkeypatch)

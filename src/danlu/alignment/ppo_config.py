@@ -28,7 +28,7 @@ class RewardLearningConfig:
     """Passes over each batch (I; S and Z: 4)."""
     micro_batch_size: int | None = None
     """Responses that go through a model at once on one process; changes nothing but memory and speed. None: as many as
-    give 4096 or 8192 tokens on a processor, elsewhere as many as find room, up to 65536 tokens."""
+    give 4096 to 16384 tokens on a processor, elsewhere as many as find room, up to 65536 tokens."""
     rollout_batch_size: int | None = None
     """Responses that are decoded at once; changes nothing but memory and speed. None: 64 on a processor, elsewhere as
     many as find room, up to 512."""

@@ -58,7 +58,7 @@ class TuningConfig:
     """torch.compile of the blocks: auto compiles models of 30M parameters and more on CUDA."""
     micro_batch_size: int | None = None
     """Conversations (for rankings: prompts) that go through the model at once; changes nothing but memory and speed.
-    None: as many as have 4096 or 8192 tokens on a processor, elsewhere as many as find room, up to 65536."""
+    None: as many as have 4096 to 16384 tokens on a processor, elsewhere as many as find room, up to 65536."""
     nonfinite: Literal["stop", "skip"] = "stop"
     """What a step with a loss or gradient that is not finite does: stop the run, or skip the update and count it."""
     checkpoint_seconds: float = 15.0

@@ -28,6 +28,8 @@ class Kernels:
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
         self._functions: dict[tuple[str, torch.dtype], ctypes._NamedFuncPointer] = {}
+        self.matrix_unit = hasattr(library, "matrix_unit") and bool(library.matrix_unit())
+        """Whether the processor has a unit for products of bfloat16 matrices that kernels.c knows (AMX)."""
 
     def call(self, name: str, dtype: torch.dtype, *arguments: torch.Tensor | int | float | None) -> None:
         """Run one kernel on contiguous CPU tensors (None is a null pointer)."""
@@ -84,12 +86,13 @@ def load() -> Kernels | str:
 
 def _keep_freed_memory() -> None:
     """Have glibc keep what is freed: each step frees and takes the same activations, and handing the pages back to the
-    system and faulting them in again took 6% of a step. Elsewhere than on glibc nothing happens."""
+    system and faulting them in again took 6% of a step. By itself it maps everything from 32 MB on anew, which took 8%
+    of a step that has such activations (NOTES.md, entry 50). Elsewhere than on glibc nothing happens."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt:
-        trim_threshold, mmap_threshold = -1, -3
+        trim_threshold, mmap_max = -1, -4
         mallopt(trim_threshold, 2**31 - 1)
-        mallopt(mmap_threshold, 32 * 1024 * 1024)  # the most that glibc allows
+        mallopt(mmap_max, 0)
 
 
 def _compile(compiler: str, source: Path, library: Path) -> str | None:

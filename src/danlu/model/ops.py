@@ -54,6 +54,18 @@ def kernels_for(x: Tensor) -> Kernels | None:
     return kernels if isinstance(kernels, Kernels) else None
 
 
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x W^T + b.
+
+    Args:
+        x: (..., D).  weight: (E, D).  bias: (E,).  All of one dtype.
+    """
+    kernels = kernels_for(x)
+    if kernels and kernels.matrix_unit and x.dtype == torch.bfloat16 and torch.is_grad_enabled():
+        return cast(Tensor, _apply(_Linear, x, weight, bias))
+    return F.linear(x, weight, bias)
+
+
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """x / sqrt(mean(x^2) + eps) * weight over the last dimension, in fp32 inside (Zhang & Sennrich 2019).
 
@@ -234,6 +246,35 @@ def _plain_softmax_loss(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor
     return losses, (gradient * valid).to(logits.dtype)
 
 
+def _weight_gradient(grad: Tensor, x: Tensor) -> Tensor:
+    """grad^T x, the gradient of a linear map's weights. grad: (N, E).  x: (N, D)."""
+    kernels = kernels_for(x)
+    if not (kernels and kernels.matrix_unit and x.dtype == grad.dtype == torch.bfloat16):
+        return grad.t() @ x
+    out = torch.empty(grad.size(1), x.size(1), dtype=x.dtype)
+    kernels.call("weight_gradient", x.dtype, grad.contiguous(), x.contiguous(), out, len(x), grad.size(1), x.size(1))
+    return out
+
+
+class _Linear(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return F.linear(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        x, weight = ctx.saved_tensors
+        needs_x, needs_weight, needs_bias = ctx.needs_input_grad
+        rows = grad.flatten(0, -2)
+        return (
+            grad @ weight if needs_x else None,
+            _weight_gradient(rows, x.flatten(0, -2)) if needs_weight else None,
+            rows.sum(0) if needs_bias else None,
+        )
+
+
 class _LinearCrossEntropy(Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, table: Tensor, targets: Tensor, chunk: int, fuse: bool) -> Tensor:
@@ -250,7 +291,7 @@ class _LinearCrossEntropy(Function):
             if d_hidden is not None:
                 torch.mm(gradient, weight, out=d_hidden[rows])
             if d_table is not None:
-                d_table += gradient.t() @ hidden[rows]
+                d_table += _weight_gradient(gradient, hidden[rows])
         ctx.save_for_backward(d_hidden, d_table)
         ctx.table_dtype = table.dtype
         return total
@@ -308,7 +349,7 @@ class _TokenLogprobs(Function):
             )
             d_hidden[rows] = (gradient @ weight) * scale[rows]
             if d_table is not None:
-                d_table += gradient.t() @ (hidden[rows] * scale[rows])
+                d_table += _weight_gradient(gradient, hidden[rows] * scale[rows])
         return d_hidden, None if d_table is None else d_table.to(table.dtype), None, None, None, None
 
 

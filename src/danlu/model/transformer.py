@@ -8,6 +8,7 @@ from danlu.model.config import ModelConfig
 from danlu.model.fresh import draw
 from danlu.model.ops import (
     causal_attention,
+    linear,
     linear_cross_entropy,
     rms_norm,
     segment_starts,
@@ -53,12 +54,12 @@ class Attention(nn.Module):
     ) -> Tensor:
         projections = (self.q_proj, self.k_proj, self.v_proj)
         bias = None if self.q_proj.bias is None else torch.cat([p.bias for p in projections]).to(x.dtype)
-        qkv = F.linear(x, torch.cat([p.weight.to(x.dtype) for p in projections]), bias)  # (B, T, (H + 2K) Dh)
+        qkv = linear(x, torch.cat([p.weight.to(x.dtype) for p in projections]), bias)  # (B, T, (H + 2K) Dh)
         q_weight = None if self.q_norm is None else self.q_norm.weight
         k_weight = None if self.k_norm is None else self.k_norm.weight
         q, k, v = split_heads(qkv, q_weight, k_weight, cosine, sine, self.num_heads, self.eps)  # (B, H, T, Dh)
         mixed = causal_attention(q, k, v, starts, shared).transpose(1, 2).flatten(2)  # (B, T, H Dh)
-        return F.linear(mixed, self.o_proj.weight.to(x.dtype))
+        return linear(mixed, self.o_proj.weight.to(x.dtype))
 
 
 class MLP(nn.Module):
@@ -71,8 +72,8 @@ class MLP(nn.Module):
         self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate_up = F.linear(x, torch.cat([self.gate_proj.weight.to(x.dtype), self.up_proj.weight.to(x.dtype)]))
-        return F.linear(swiglu(gate_up), self.down_proj.weight.to(x.dtype))
+        gate_up = linear(x, torch.cat([self.gate_proj.weight.to(x.dtype), self.up_proj.weight.to(x.dtype)]))
+        return linear(swiglu(gate_up), self.down_proj.weight.to(x.dtype))
 
 
 class Block(nn.Module):

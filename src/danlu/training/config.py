@@ -39,7 +39,7 @@ class TrainingConfig:
     """torch.compile of the blocks: auto compiles models of 30M parameters and more on CUDA: smaller ones are trained
     before it pays, and on the CPU the fused passes need no compilation."""
     micro_batch_tokens: int | None = None
-    """Tokens that go through the model at once; None: 4096 or 8192 on a CPU, elsewhere as many as find room, up to
+    """Tokens that go through the model at once; None: 4096 to 16384 on a CPU, elsewhere as many as find room, up to
     65536."""
     nonfinite: Literal["stop", "skip"] = "stop"
     """What a step with a loss or gradient that is not finite does: stop the run, or skip the update and count it."""

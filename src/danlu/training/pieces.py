@@ -5,9 +5,9 @@ import torch
 from danlu.hardware.memory import total_memory
 from danlu.model.config import ModelConfig
 
-_CPU_TOKENS, _FEWER_CPU_TOKENS = 8192, 4096
-"""On a processor, and there where the activations of the first would take more than `_CPU_BYTES`: a product of more
-rows comes nearer to the peak (NOTES.md, entry 49)."""
+_CPU_TOKENS = 16384, 8192, 4096
+"""On a processor: the first whose activations take no more than `_CPU_BYTES`, or else the last. A product of more rows
+comes nearer to the peak (NOTES.md, entries 49 and 50)."""
 _CPU_BYTES = 3 * 2**29
 _ACCELERATOR_TOKENS = 65536
 """On an accelerator more than this is no faster."""
@@ -36,7 +36,7 @@ def tokens_at_once(model: ModelConfig, device: torch.device, processes: int = 1,
     read = 5 * model.hidden_size + model.q_size + 2 * model.kv_size + 3 * model.intermediate_size
     token = 2 * 2 * read * model.num_hidden_layers
     if device.type == "cpu":
-        return _CPU_TOKENS if _CPU_TOKENS * token <= _CPU_BYTES else _FEWER_CPU_TOKENS
+        return next((tokens for tokens in _CPU_TOKENS if tokens * token <= _CPU_BYTES), _CPU_TOKENS[-1])
     total = total_memory(device) or _UNKNOWN_MEMORY
     room = _USABLE * total - _LOGITS_BYTES - trained * _STATE_BYTES * model.num_parameters() / processes
     fits = int(room / (trained * token))
