@@ -86,13 +86,23 @@ def load() -> Kernels | str:
 
 def _keep_freed_memory() -> None:
     """Have glibc keep what is freed: each step frees and takes the same activations, and handing the pages back to the
-    system and faulting them in again took 6% of a step. By itself it maps everything from 32 MB on anew, which took 8%
-    of a step that has such activations (NOTES.md, entry 50). Elsewhere than on glibc nothing happens."""
+    system and faulting them in again took 6% of a step. Elsewhere than on glibc nothing happens."""
+    trim_threshold, mmap_threshold = -1, -3
+    _malloc_option(trim_threshold, 2**31 - 1)
+    _malloc_option(mmap_threshold, 32 * 1024 * 1024)  # the most that glibc allows
+
+
+def keep_large_memory() -> None:
+    """Have glibc keep what is freed of whatever size, as a training wants it whose steps take the same again: it maps
+    everything from 32 MB on anew, which took 8% of a step with such activations (NOTES.md, entry 50)."""
+    mmap_max = -4
+    _malloc_option(mmap_max, 0)
+
+
+def _malloc_option(option: int, value: int) -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt:
-        trim_threshold, mmap_max = -1, -4
-        mallopt(trim_threshold, 2**31 - 1)
-        mallopt(mmap_max, 0)
+        mallopt(option, value)
 
 
 def _compile(compiler: str, source: Path, library: Path) -> str | None:

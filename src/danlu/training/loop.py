@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from danlu.common.errors import DanluError
+from danlu.model.kernels import keep_large_memory
 from danlu.training.distributed import World
 from danlu.training.optimizer import Updates, gradient_norm, scale_gradients
 from danlu.training.schedule import LearningRate
@@ -72,6 +73,7 @@ def train_steps(
         DanluError: loss or gradient is not finite and `nonfinite` is "stop"; no parameter was changed by that step.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
+    keep_large_memory()
     for step in range(first_step, schedule.steps):
         totals: dict[str, Tensor] = {}
         count: float | Tensor = 0
