@@ -19,7 +19,7 @@ _UNSURE = 0.3
 """How far the share that the size adds may be off."""
 _NOISE = 0.08
 """How far the process's own share may be off: allocators round and keep."""
-_GROWTH = 1.06
+GROWTH = 1.06
 """What a run holds over its rehearsal: nineteen runs 1.02 to 1.11 times as much (NOTES.md, entry 47)."""
 
 
@@ -54,7 +54,7 @@ def rehearsed_memory(peak: float, counted: Memory | None) -> Memory:
         peak: the rehearsal's (bytes).
         counted: `estimate_memory`'s, whose low end allows for a run that is continued in a new process.
     """
-    held = _GROWTH * peak
+    held = GROWTH * peak
     low = (1 - _NOISE) * held
     return Memory(bytes=held, low=min(low, counted.low) if counted else low, high=(1 + _NOISE) * held)
 

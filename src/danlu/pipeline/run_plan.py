@@ -17,6 +17,7 @@ from danlu.model.family import family
 from danlu.pipeline.budget import format_rate
 from danlu.pipeline.elsewhere import Elsewhere, elsewhere
 from danlu.pipeline.folder import RunFolder
+from danlu.pipeline.memory import GROWTH
 from danlu.scaling.design import LadderPlan
 from danlu.scaling.verdict import Planned
 from danlu.tokens.build import TokensSummary
@@ -159,7 +160,7 @@ def plan_run(
     wide = math.hypot(SPREAD, _UNSURE_SIZE)
     share = target.seconds / (small + target.seconds)
     whole = math.hypot(SPREAD, _UNSURE_SIZE * share)
-    memory = max(each.peak_memory_bytes for each in planned)
+    memory = GROWTH * max(each.peak_memory_bytes for each in planned)
     return RunPlan(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         device=speed.device,
