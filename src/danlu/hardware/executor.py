@@ -218,7 +218,7 @@ def _failure(error: DanluError) -> Outcome:
 def _killed(code: int | None) -> Outcome:
     return Outcome(
         cause=f"its process was killed (exit code {code}).",
-        remedy="See whether memory ran out; fewer at once (workers) need less.",
+        remedy="See whether memory ran out; fewer at once (ladder.workers, reward.seeds) need less.",
     )
 
 
