@@ -122,14 +122,13 @@ WAYS: dict[str, Callable[[], Callable[[], object]]] = {
 
 def work(name: str, pipe: Connection) -> None:
     """Take a step whenever asked to; the answer is its seconds, the first with what comes before it."""
-    began = time.perf_counter()
-    step = WAYS[name]()
+    step = None
     with contextlib.suppress(EOFError):  # nobody asks any more
         while pipe.recv():
-            began = began or time.perf_counter()
+            began = time.perf_counter()
+            step = step or WAYS[name]()
             step()
             pipe.send(time.perf_counter() - began)
-            began = 0.0
 
 
 class Way:

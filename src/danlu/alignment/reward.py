@@ -154,14 +154,15 @@ def run_reward(
         Stopped: SIGINT or SIGTERM came; a checkpoint was written.
     """
     begun = begin(start, config, report)
-    fitted, judged, shown, zero = _units(begun, rankings, heldout, demonstrations)
-    report(fitted.summary("rankings") + f"; {len(judged)} held out")
+    units = _units(begun, rankings, heldout, demonstrations)
+    judged = units.judged
+    report(units.fitted.summary("rankings") + f"; {len(judged)} held out")
 
     if config.seeds == 1:
-        result, _ = _train(begun, fitted, judged, zero, len(shown), config, out, report, left_padding)
+        result, _ = _train(begun, units, config, out, report, left_padding)
         _write_result(begun, result, out)
         return result
-    trained = _members(begun, tuple(rankings), tuple(heldout), tuple(demonstrations), config, out, report, left_padding)
+    trained = _members(begun, units, config, out, report, left_padding)
     scores = [scores for _, scores in trained]
     accuracies = tuple(one.heldout.accuracy.value if one.heldout else float("nan") for one, _ in trained)
     best = max(range(len(trained)), key=lambda i: (accuracies[i], -i)) if judged else 0
@@ -195,13 +196,35 @@ def _mean(members: Sequence[Scores]) -> list[list[float]]:
 
 
 @dataclass(frozen=True)
+class _Units:
+    """What a reward model is trained with, as tokens."""
+
+    fitted: Fitted[RankedTexts]
+    """Learned from."""
+    judged: tuple[RankedTexts, ...]
+    """Held out."""
+    zero: tuple[Text, ...]
+    """Whose mean score becomes 0."""
+    demonstrations: int
+    """How many of these are demonstrations: all or none."""
+
+
+def _units(
+    begun: Start, rankings: Sequence[Ranking], heldout: Sequence[Ranking], demonstrations: Sequence[Demonstration]
+) -> _Units:
+    fitted = fit_rankings(rankings, begun.chat, begun.limits)
+    fitted.require("rankings", "Give some that prefer one completion to another, or a longer --context.")
+    shown = fit_demonstrations(demonstrations, begun.chat, begun.limits).units
+    best = (text for r in fitted.units for text, rank in zip(r.texts, r.ranks, strict=True) if rank == 0)
+    return _Units(fitted, fit_rankings(heldout, begun.chat, begun.limits).units, shown or tuple(best), len(shown))
+
+
+@dataclass(frozen=True)
 class _Member:
     """The training of one of several reward models."""
 
     start: Path
-    rankings: tuple[Ranking, ...]
-    heldout: tuple[Ranking, ...]
-    demonstrations: tuple[Demonstration, ...]
+    units: _Units
     config: RewardConfig
     """With the member's own seed."""
     out: Path
@@ -220,33 +243,15 @@ class _Member:
 
     def __call__(self, report: Progress) -> "tuple[RewardResult, Scores]":
         begun = begin(self.start, self.config, Progress(silent=True))
-        fitted, judged, shown, zero = _units(begun, self.rankings, self.heldout, self.demonstrations)
-        return _train(
-            begun, fitted, judged, zero, len(shown), self.config, self.out, report, self.left_padding, self.name
-        )
+        return _train(begun, self.units, self.config, self.out, report, self.left_padding, self.name)
 
 
 def _members(
-    begun: Start,
-    rankings: tuple[Ranking, ...],
-    heldout: tuple[Ranking, ...],
-    demonstrations: tuple[Demonstration, ...],
-    config: RewardConfig,
-    out: Path,
-    report: Progress,
-    left_padding: int,
+    begun: Start, units: _Units, config: RewardConfig, out: Path, report: Progress, left_padding: int
 ) -> "list[tuple[RewardResult, Scores]]":
     """All seeds' models, several at once where there are cores or accelerators for it."""
     jobs = [
-        _Member(
-            begun.folder,
-            rankings,
-            heldout,
-            demonstrations,
-            replace(config, seed=seed),
-            out / f"seed-{seed}",
-            left_padding,
-        )
+        _Member(begun.folder, units, replace(config, seed=seed), out / f"seed-{seed}", left_padding)
         for seed in range(config.seed, config.seed + config.seeds)
     ]
     trained: dict[int, tuple[RewardResult, Scores]] = {}
@@ -260,24 +265,9 @@ def _members(
     return [trained[place] for place in range(len(jobs))]
 
 
-def _units(
-    begun: Start, rankings: Sequence[Ranking], heldout: Sequence[Ranking], demonstrations: Sequence[Demonstration]
-) -> tuple[Fitted[RankedTexts], tuple[RankedTexts, ...], tuple[Text, ...], Sequence[Text]]:
-    """As tokens: what is learned from, what judges, the demonstrations, and the texts whose mean score becomes 0."""
-    fitted = fit_rankings(rankings, begun.chat, begun.limits)
-    fitted.require("rankings", "Give some that prefer one completion to another, or a longer --context.")
-    judged = fit_rankings(heldout, begun.chat, begun.limits).units
-    shown = fit_demonstrations(demonstrations, begun.chat, begun.limits).units
-    zero = shown or [text for r in fitted.units for text, rank in zip(r.texts, r.ranks, strict=True) if rank == 0]
-    return fitted, judged, shown, zero
-
-
 def _train(
     begun: Start,
-    fitted: Fitted[RankedTexts],
-    judged: Sequence[RankedTexts],
-    zero: Sequence[Text],
-    num_demonstrations: int,
+    material: _Units,
     config: RewardConfig,
     out: Path,
     report: Progress,
@@ -285,7 +275,7 @@ def _train(
     label: str = "reward model",
 ) -> tuple[RewardResult, Scores]:
     """One seed's model, written to out/model, and its scores of the held-out completions."""
-    engine, units, pad = begun.engine, fitted.units, begun.chat.pad
+    engine, units, pad = begun.engine, material.fitted.units, begun.chat.pad
     order = Order(len(units), config.batch_size, config.epochs, config.seed)
     lengths = [group_tokens(unit.texts) for unit in units]
     piece = piece_size(config.micro_batch_size, sum(lengths) / len(lengths), begun.config, engine)
@@ -310,8 +300,8 @@ def _train(
     )
     went = run_training(run, engine, config, out, report)
     scorer = RewardScorer([model], begun.chat)
-    mean = sum(scores := scorer.score_texts(zero)) / len(scores)
-    heldout = _scores(scorer, judged)
+    mean = sum(scores := scorer.score_texts(material.zero)) / len(scores)
+    heldout = _scores(scorer, material.judged)
     weights, bias = whole_weights(model), model.score.bias.detach()
     shifted = (bias.full_tensor() if isinstance(bias, DTensor) else bias).cpu() - mean
     if engine.world.is_main:
@@ -321,9 +311,9 @@ def _train(
     result = RewardResult(
         rankings=len(units),
         comparisons=sum(a < b for unit in units for a in unit.ranks for b in unit.ranks),
-        dropped=dict(fitted.dropped),
-        heldout=check(judged, heldout) if judged else None,
-        demonstrations=num_demonstrations,
+        dropped=dict(material.fitted.dropped),
+        heldout=check(material.judged, heldout) if material.judged else None,
+        demonstrations=material.demonstrations,
         bias=float(shifted.item()),
         seed=config.seed,
         members=(),

@@ -133,7 +133,7 @@ class Processes:
                         continue
                     under_way.join()
                     del running[pipe]
-                    yield place, _killed(under_way.exitcode) if outcome == _GONE else outcome
+                    yield place, _killed(under_way.exitcode) if outcome is _GONE else outcome
         finally:
             for _, under_way, _ in running.values():
                 under_way.terminate()  # asks: a job saves and ends

@@ -77,7 +77,7 @@ static inline float exponential_variate(int32_t bits) {
  * matrix unit (AMX): libraries read both across the grain, at a third of the speed of the other two products. Tokens
  * are packed DEPTH at a time, as pairs, into the caches and multiplied by tiles of 32 x 32. Each number is summed in
  * the same order whatever the number of threads is. */
-#if defined(__AMX_BF16__) && defined(__AVX512BW__) && defined(__AVX512F__) && defined(__linux__)
+#if defined(__AMX_BF16__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__linux__)
 #include <immintrin.h>
 #include <sys/syscall.h>
 #include <unistd.h>
