@@ -1,5 +1,7 @@
 """The fused CPU passes agree with their plain definitions, gradients included."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -58,8 +60,9 @@ class TestFusedEqualsPlain:
         _compare(function, [qkv, *weights], dtype, monkeypatch)
 
     @pytest.mark.parametrize("kv_heads", [4, 2])
-    def test_causal_attention(self, dtype, monkeypatch, kv_heads):
-        q, k, v = (torch.randn(2, h, 9, 32) for h in (4, kv_heads, kv_heads))
+    @pytest.mark.parametrize("dim", [32, 24])
+    def test_causal_attention(self, dtype, monkeypatch, kv_heads, dim):
+        q, k, v = (torch.randn(2, h, 9, dim) for h in (4, kv_heads, kv_heads))
         _compare(ops.causal_attention, [q, k, v], dtype, monkeypatch)
 
     def test_swiglu(self, dtype, monkeypatch):
@@ -116,6 +119,52 @@ def test_the_matrix_unit_gives_the_weights_gradient_whatever_the_number_of_threa
     assert all(torch.equal(one, found[0]) for one in found)
     rounding = 2.0**-8 * want.abs() + 1e-5 * tokens**0.5 * 8
     assert ((found[0].double() - want).abs() <= rounding).all()
+
+
+def _seen(kind: str, batch: int, time: int) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """Starts, and what is shared, of rows that hold nothing of the kind, texts, or prompts with continuations."""
+    if kind == "all":
+        return None, None
+    generator = torch.Generator().manual_seed(time)
+    starts, shared = torch.zeros(batch, time, dtype=torch.int64), torch.zeros(batch, time, 2, dtype=torch.int64)
+    for row in range(batch):
+        edges = [0, *(torch.randperm(time - 1, generator=generator)[:6] + 1).sort().values.tolist(), time]
+        for number, (first, last) in enumerate(itertools.pairwise(edges)):
+            starts[row, first:last] = first
+            if number % 3:  # a prompt, and two that go on from it
+                prompt = number - number % 3
+                shared[row, first:last] = torch.tensor([edges[prompt], edges[prompt + 1]])
+    return starts, (shared if kind == "prompts" else None)
+
+
+@pytest.mark.skipif(not UNIT, reason="no matrix unit (AMX)")
+@pytest.mark.parametrize("kind", ["all", "texts", "prompts"])
+@pytest.mark.parametrize(("batch", "heads", "time", "dim"), [(3, 2, 32, 32), (2, 3, 77, 64), (1, 1, 130, 96)])
+def test_the_matrix_units_attention_is_the_plain_one_whatever_the_number_of_threads(kind, batch, heads, time, dim):
+    """Beside the library's products, which use the unit too, before and after."""
+    starts, shared = _seen(kind, batch, time)
+    q, k, v, grad = (torch.randn(batch, heads, time, dim).bfloat16() for _ in range(4))
+    q[0, 0, 5] *= 40  # a query whose powers differ by far
+    square = torch.randn(256, 256).bfloat16()
+    product = square @ square
+    threads = torch.get_num_threads()
+    found = []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            inputs = [x.clone().requires_grad_() for x in (q, k, v)]
+            out = ops.causal_attention(*inputs, starts, shared)
+            out.backward(grad)
+            found.append([out, *(x.grad for x in inputs)])
+            assert torch.equal(square @ square, product)
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(a, b) for one in found for a, b in zip(one, found[0], strict=True))
+    exact = [x.double().requires_grad_() for x in (q, k, v)]
+    want = ops.causal_attention(*exact, starts, shared)  # float64 has no fused pass
+    want.backward(grad.double())
+    for mine, right in zip(found[0], [want, *(x.grad for x in exact)], strict=True):
+        assert (mine.double() - right).norm() <= 0.004 * right.norm()
 
 
 @pytest.mark.parametrize("bias", [True, False])

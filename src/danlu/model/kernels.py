@@ -1,5 +1,6 @@
-"""Builds and loads kernels.c: the fused CPU passes, compiled once a machine with its C compiler and kept in a cache."""
+"""Builds and loads the fused CPU passes: C files, compiled once a machine with its C compiler and kept in a cache."""
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -19,17 +20,18 @@ _FLAGS = [
     *("-O3", "-march=native", "-fopenmp", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math"),
     *("-fno-signed-zeros", "-fassociative-math", "-freciprocal-math"),
 ]
+_SOURCES = "kernels.c", "matrix_unit.c"
 _SUFFIX = {torch.float32: "_fp32", torch.bfloat16: "_bf16"}
 
 
 class Kernels:
-    """The compiled functions, called with tensors, integers and floats in the order of kernels.c."""
+    """The compiled functions, called with tensors, integers and floats in the order of the C files."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
         self._functions: dict[tuple[str, torch.dtype], ctypes._NamedFuncPointer] = {}
         self.matrix_unit = hasattr(library, "matrix_unit") and bool(library.matrix_unit())
-        """Whether the processor has a unit for products of bfloat16 matrices that kernels.c knows (AMX)."""
+        """Whether the processor has a unit for products of bfloat16 matrices that matrix_unit.c knows (AMX)."""
 
     def call(self, name: str, dtype: torch.dtype, *arguments: torch.Tensor | int | float | None) -> None:
         """Run one kernel on contiguous CPU tensors (None is a null pointer)."""
@@ -64,16 +66,17 @@ def load() -> Kernels | str:
     compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         return "no C compiler was found (install gcc or clang, or set CC)"
-    source = resources.files("danlu.model").joinpath("kernels.c")
-    identity = "\0".join([source.read_text(), *_FLAGS, compiler, platform.machine(), _processor()])
+    sources = [resources.files("danlu.model").joinpath(name) for name in _SOURCES]
+    texts = [source.read_text() for source in sources]
+    identity = "\0".join([*texts, *_FLAGS, compiler, platform.machine(), _processor()])
     name = f"kernels-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.so"
     for folder in (_cache_folder(), Path(tempfile.gettempdir()) / f"danlu-{os.getuid() if os.name == 'posix' else 0}"):
         try:
             library = folder / name
             if not library.exists():
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-                with resources.as_file(source) as path:
-                    problem = _compile(compiler, path, library)
+                with contextlib.ExitStack() as files:
+                    problem = _compile(compiler, [files.enter_context(resources.as_file(s)) for s in sources], library)
                 if problem:
                     return problem
             kernels = Kernels(ctypes.CDLL(str(library)))
@@ -105,15 +108,18 @@ def _malloc_option(option: int, value: int) -> None:
         mallopt(option, value)
 
 
-def _compile(compiler: str, source: Path, library: Path) -> str | None:
+def _compile(compiler: str, sources: list[Path], library: Path) -> str | None:
     temporary = library.with_name(f".{library.name}.{os.getpid()}.tmp")
     try:
         done = subprocess.run(
-            [compiler, *_FLAGS, str(source), "-o", str(temporary), "-lm"], capture_output=True, text=True, check=False
+            [compiler, *_FLAGS, *map(str, sources), "-o", str(temporary), "-lm"],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             lines = done.stderr.strip().splitlines() or ["no message"]
-            return f"{compiler} could not compile kernels.c: {lines[0]}"
+            return f"{compiler} could not compile the fused passes: {lines[0]}"
         temporary.replace(library)
     finally:
         temporary.unlink(missing_ok=True)

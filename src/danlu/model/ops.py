@@ -1,7 +1,7 @@
 """The operations between matrix products, each in one fused pass on the CPU and in plain PyTorch everywhere else.
 
 The plain form is the definition, runs on any device, and is what `torch.compile` fuses on accelerators; the fused form
-(kernels.c) must agree with it to rounding, which the tests check, gradients included.
+(kernels.c, matrix_unit.c) must agree with it to rounding, which the tests check, gradients included.
 """
 
 import itertools
@@ -22,6 +22,9 @@ _QUERY_BLOCK = 128
 more the half above the diagonal is computed too (224 tokens on AVX2, forward and backward: 24 ms whole, 17 in two)."""
 
 
+_UNIT_TIME = 2048
+"""Longest rows (tokens) for the matrix unit's attention, whose way back keeps 2 KB for each block of 32 x 32: 8 MB a
+thread."""
 _KEPT_LOGITS = 2**25
 """Numbers (64 MB in bfloat16) that the gradient of log-probabilities may keep instead of computing them again."""
 _CPU_LOGITS, _CPU_ROWS = 2**23, 2048
@@ -143,13 +146,16 @@ def causal_attention(
     Returns:
         (B, H, T, Dh).
 
-    On the CPU this is two matrix products around one fused softmax pass: at the contexts of small models that is
-    faster than the tiled kernel, whose products are too small for the matrix units.
+    On a processor with a unit for products (AMX) this is one pass over blocks of queries and keys, which leaves out
+    those that nothing is seen of. On others it is two matrix products around one fused softmax pass: at the contexts of
+    small models that is faster than the tiled kernel, whose products are too small.
     """
     groups = q.size(1) // k.size(1)
     kernels = kernels_for(q)
     if groups > 1 and (kernels or starts is not None):  # with a mask, the tiled kernels take no groups
         k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
+    if kernels and kernels.matrix_unit and _suits_unit(q):
+        return _apply(_UnitAttention, q, k, v, starts, shared, kernels)
     if kernels:
         return _apply(_CausalAttention, q, k, v, starts, shared, kernels)
     if starts is not None:
@@ -462,6 +468,34 @@ class _CausalAttention(Function):
                 else:
                     total[:, :last].baddbmm_(weights.transpose(1, 2), rows)
         return dq.view(ctx.shape), dk.view(ctx.shape), dv.view(ctx.shape), None, None, None
+
+
+def _suits_unit(q: Tensor) -> bool:
+    return q.dtype == torch.bfloat16 and q.size(3) % 32 == 0 and q.size(2) <= _UNIT_TIME
+
+
+class _UnitAttention(Function):
+    @staticmethod
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, starts: Tensor | None, shared: Tensor | None, kernels: Kernels
+    ) -> Tensor:
+        batch, heads, time, dim = q.shape
+        q, k, v, starts, shared = (None if x is None else x.contiguous() for x in (q, k, v, starts, shared))
+        out, logs = q.new_empty(batch, time, heads, dim), q.new_empty(batch, heads, time, dtype=torch.float32)
+        sizes = (batch, heads, time, dim, dim**-0.5)
+        kernels.call("attention_forward", q.dtype, q, k, v, starts, shared, out, logs, *sizes)
+        ctx.save_for_backward(q, k, v, out, logs, starts, shared)
+        ctx.sizes, ctx.kernels = sizes, kernels
+        return out.transpose(1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        q, k, v, out, logs, starts, shared = ctx.saved_tensors
+        grads = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
+        tensors = (grad.transpose(1, 2).contiguous(), q, k, v, out, logs, starts, shared, *grads)
+        ctx.kernels.call("attention_backward", q.dtype, *tensors, *ctx.sizes)
+        return *grads, None, None, None
 
 
 def _query_blocks(time: int) -> list[tuple[int, int]]:
