@@ -109,7 +109,10 @@ def test_a_perfect_reward_model_agrees_with_gold_and_less_with_people() -> None:
     assert worst.gold is not None
     assert worst.gold.value == 0.0
     assert worst.length == found.length
-    assert "agrees with gold on 100.0%" in "\n".join(reward_lines(found))
+    words = "\n".join(reward_lines(found))
+    assert "agrees with gold on 100.0%" in words
+    assert "models" not in words
+    assert "by each of 2 models" in reward_lines(judge_reward_model(learn, judge, true_scores, 0.03, models=2))[0]
 
 
 def test_pairs_in_the_tie_band_count_in_a_figure_of_their_own() -> None:

@@ -27,6 +27,7 @@ class Pretended:
 
     name: str
     folder: Path
+    kind = "Rung", "ladder"
 
     @property
     def legs(self) -> Sequence[tuple[str, float]]:

@@ -85,6 +85,8 @@ class RewardOutcome:
     """Agreement of the labellers with the gold score on the same pairs."""
     gold_all: Estimate | None = None
     """Agreement with the gold score on all held-out pairs whose gold differs at all, those in the tie band included."""
+    models: int = 1
+    """How many models judge together: the score is their mean."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ class PromptsConfig:
 
     demonstrations: int = 3000
     """Prompts with a demonstration each, for SFT."""
-    comparisons: int = 8200
+    comparisons: int = 12_000
     """Prompts whose completions are ranked, for the reward model."""
     ppo: int = 3000
     """Prompts that PPO answers."""
@@ -31,8 +31,8 @@ class PromptsConfig:
     """Whether the prompts to rank for and to practise on are shared out evenly over the toy language's languages,
     whatever share of the text each has. With three in ten Chinese, as in the text, both languages gained less from PPO
     (NOTES.md)."""
-    good: float = 0.5
-    """Share of the demonstrations that are perfect (0 to 1); the others have one to three defects. Mixed quality is
+    good: float = 0.35
+    """Share of the demonstrations that are perfect (0 to 1); the others have two to four defects. Mixed quality is
     what leaves the later steps something to improve."""
 
     def __post_init__(self) -> None:

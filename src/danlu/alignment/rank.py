@@ -97,12 +97,13 @@ def split_rankings(rankings: Iterable[Ranking], share: float) -> tuple[list[Rank
 
 
 def judge_reward_model(
-    learned_from: Sequence[Ranking], held_out: Sequence[Ranking], scores: Scores, tie: float
+    learned_from: Sequence[Ranking], held_out: Sequence[Ranking], scores: Scores, tie: float, models: int = 1
 ) -> RewardOutcome:
     """Compare a reward model with held-out rankings and, on the toy language, with the gold score.
 
     Args:
         tie: completions whose gold scores are no further apart are equally good.
+        models: how many make the scores together.
     """
     mine = [list(scores(ranking.prompt, ranking.completions)) for ranking in held_out]
     order = [[-float(rank) for rank in ranking.ranks] for ranking in held_out]
@@ -122,6 +123,7 @@ def judge_reward_model(
         length=length,
         labellers=labellers,
         gold_all=gold_all,
+        models=models,
     )
 
 
@@ -133,7 +135,8 @@ def reward_lines(outcome: RewardOutcome) -> list[str]:
         "length alone agrees with gold on": outcome.length,
         "the labellers agree with gold on": outcome.labellers,
     }
-    lines = [f"{outcome.comparisons:,} comparisons learned from"] + [
+    each = f" by each of {outcome.models} models, whose mean score judges" if outcome.models > 1 else ""
+    lines = [f"{outcome.comparisons:,} comparisons learned from{each}"] + [
         f"{words} {_share(one)} of {one.count:,} untied pairs" for words, one in named.items() if one
     ]
     if (every := outcome.gold_all) is not None:

@@ -234,6 +234,8 @@ class _Member:
     def name(self) -> str:
         return f"seed {self.config.seed}"
 
+    kind = "Reward model", "reward models"
+
     def __str__(self) -> str:
         return self.name
 
@@ -255,7 +257,7 @@ def _members(
         for seed in range(config.seed, config.seed + config.seeds)
     ]
     trained: dict[int, tuple[RewardResult, Scores]] = {}
-    executor = spread(len(jobs), str(begun.engine.device), one="Reward model", all="reward models")
+    executor = spread(len(jobs), str(begun.engine.device))
     for place, outcome in executor(jobs, report):
         if outcome.stopped is not None:
             raise Stopped(outcome.stopped)

@@ -69,7 +69,7 @@ class RoadPPOConfig(PPOConfig):
     """PPO for models of some hundred thousand parameters, in some minutes on two cores: InstructGPT's, with rates for a
     small width, and smaller batches, since there are a hundred times fewer episodes (NOTES.md, at width 64)."""
 
-    episodes: int = 6144
+    episodes: int = 9216
     """Responses drawn in the whole run."""
     batch_size: int = 128
     """Responses drawn before the policy changes."""
@@ -79,7 +79,7 @@ class RoadPPOConfig(PPOConfig):
     """Responses that are decoded at once; changes nothing but memory and speed. 64 take four times as long."""
     max_new_tokens: int = 96
     """Longest response (tokens). Prompts that leave no room for it in the context are dropped and counted."""
-    beta: float = 0.15
+    beta: float = 0.1
     """Weight of the KL from the SFT model (reward per nat): with 0.02 a policy went 12 nats away, where the reward
     model no longer means gold (NOTES.md, entry 47); from 0.08 to 0.25 gold is the same, and the text keeps more with
     more (entry 50)."""
@@ -97,7 +97,7 @@ class RoadPPOConfig(PPOConfig):
     ema: float = 0.985
     """Decay a step of the averaged weights, which are what is evaluated and saved; 0: none. Longer than 0.95's, the
     average has more gold at less KL, and keeps more of the text (NOTES.md, entry 47)."""
-    initial_share: float = 0.2
+    initial_share: float = 0.1
     """Share of the SFT model's weights in the policy that comes out: 0.3 brought back about two thirds of the bits a
     byte that PPO cost the base text, and a third of the KL, for about 0.01 of gold (NOTES.md, entry 31)."""
     missing_eos_score: float = -3.0

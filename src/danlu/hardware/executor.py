@@ -29,6 +29,10 @@ class Job(Protocol):
         """What it is called."""
 
     @property
+    def kind(self) -> tuple[str, str]:
+        """What such a job is, in words, and what all of them together are."""
+
+    @property
     def legs(self) -> Sequence[tuple[str, float]]:
         """The trainings it makes, in order: what the moving line calls each, and its compute (FLOPs)."""
 
@@ -78,14 +82,12 @@ class Executor(Protocol):
 class Here:
     """One after the other in this process, or in torchrun's processes together."""
 
-    one: str = "Rung"
-    """What a job is, in words."""
     at_once = 1
     threads = None
 
     def __call__(self, jobs: Sequence[Job], report: Progress) -> Iterator[tuple[int, Outcome]]:
         for place, job in enumerate(jobs):
-            report(f"{self.one} {place + 1} of {len(jobs)}: {job}")
+            report(f"{job.kind[0]} {place + 1} of {len(jobs)}: {job}")
             try:
                 yield place, Outcome(job(report))
             except DanluError as error:
@@ -100,17 +102,13 @@ class Processes:
     threads: int
     devices: tuple[str, ...] = ()
     """What CUDA_VISIBLE_DEVICES is in each; empty on a processor."""
-    one: str = "Rung"
-    """What a job is, in words."""
-    all: str = "ladder"
-    """What all together are."""
 
     def __call__(self, jobs: Sequence[Job], report: Progress) -> Iterator[tuple[int, Outcome]]:
         # A server that has imported torch once forks every worker: they start at once and share its memory.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(sorted({type(job).__module__ for job in jobs} - {"__main__"}))
         waiting, running = list(enumerate(jobs)), dict[Connection, tuple[int, BaseProcess, str]]()
-        board = _Board(report, jobs, self.all)
+        board = _Board(report, jobs)
         try:
             while waiting or running:
                 while waiting and len(running) < self.at_once:
@@ -124,7 +122,7 @@ class Processes:
                         theirs.close()
                         running[ours] = (place, process, device)
                     stop.raise_if_set()
-                    report(f"{self.one} {place + 1} of {len(jobs)}: {job}")
+                    report(f"{job.kind[0]} {place + 1} of {len(jobs)}: {job}")
                 for pipe in wait(list(running)):
                     assert isinstance(pipe, Connection)
                     place, under_way, _ = running[pipe]
@@ -179,7 +177,7 @@ class OnRay:
                 ray.cancel(task_under_way)
 
 
-def spread(jobs: int, device: str, workers: int | None = None, one: str = "Rung", all: str = "ladder") -> Executor:
+def spread(jobs: int, device: str, workers: int | None = None) -> Executor:
     """As many processes as the machine has room for, each with its share of the threads or an accelerator.
 
     Args:
@@ -188,14 +186,14 @@ def spread(jobs: int, device: str, workers: int | None = None, one: str = "Rung"
         workers: processes that are asked for; None: one for each core or accelerator.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # torchrun's processes do each job together
-        return Here(one)
+        return Here()
     places = usable_cores() if device == "cpu" else _accelerators()
     count = min(jobs, workers or places)
     if device != "cpu":
         count = min(count, places)  # an accelerator trains one at a time
     if count < 2:
-        return Here(one)
-    return Processes(count, max(1, usable_cores() // count), () if device == "cpu" else _visible(count), one, all)
+        return Here()
+    return Processes(count, max(1, usable_cores() // count), () if device == "cpu" else _visible(count))
 
 
 def _accelerators() -> int:
@@ -266,8 +264,8 @@ class _Sender(Progress):
 class _Board:
     """What workers say, as one line that moves."""
 
-    def __init__(self, report: Progress, jobs: Sequence[Job], label: str) -> None:
-        self._report, self._jobs, self._label = report, jobs, label
+    def __init__(self, report: Progress, jobs: Sequence[Job]) -> None:
+        self._report, self._jobs = report, jobs
         self._total = sum(flops for job in jobs for _, flops in job.legs)
         self._done = dict.fromkeys(range(len(jobs)), 0.0)
         self._notes: dict[int, str] = {}
@@ -292,5 +290,7 @@ class _Board:
             at = names.index(label)
             self._done[place] = sum(flops for _, flops in legs[:at]) + share * legs[at][1]
         self._notes[place] = f"{label}: {note.split(' · ')[0]}"
-        self._report.show(sum(self._done.values()), self._total, self._label, " · ".join(self._notes.values()))
+        self._report.show(
+            sum(self._done.values()), self._total, self._jobs[0].kind[1], " · ".join(self._notes.values())
+        )
         return None

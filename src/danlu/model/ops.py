@@ -480,7 +480,8 @@ class _UnitAttention(Function):
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, starts: Tensor | None, shared: Tensor | None, kernels: Kernels
     ) -> Tensor:
         batch, heads, time, dim = q.shape
-        q, k, v, starts, shared = (None if x is None else x.contiguous() for x in (q, k, v, starts, shared))
+        q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
+        starts, shared = (None if x is None else x.contiguous() for x in (starts, shared))
         out, logs = q.new_empty(batch, time, heads, dim), q.new_empty(batch, heads, time, dtype=torch.float32)
         sizes = (batch, heads, time, dim, dim**-0.5)
         kernels.call("attention_forward", q.dtype, q, k, v, starts, shared, out, logs, *sizes)

@@ -166,6 +166,7 @@ def learn_reward(this: Round, config: AlignmentConfig, recipe: Recipe, out: Path
         heldout,
         lambda prompt, completions: scorer([prompt] * len(completions), completions),
         config.labeller.tie_band,
+        len(scorer.models),
     )
     write_json(out / "judged.json", to_mapping(judged))
     for line in reward_lines(judged):

@@ -193,6 +193,9 @@ def _comparisons(outcome: Record) -> Table:
 
 def _reward_model(record: Record) -> tuple[Fact, ...]:
     named = [("comparisons", same(figures.whole(record.number("comparisons"))))]
+    models = record.number("models")
+    if models is not None and models > 1:
+        named.append(("models", same(figures.whole(models))))
     named += [(name, _share(record.record(name))) for name in ("gold", "gold_all", "labels", "length", "labellers")]
     return tuple(Fact(tr(f"alignment.rm.{name}"), words) for name, words in named if words.en != figures.NONE)
 

@@ -100,6 +100,8 @@ class RungJob:
         """The rung's."""
         return self.rung.name
 
+    kind = "Rung", "ladder"
+
     def __str__(self) -> str:
         rung = self.rung
         lengths = ", ".join(format_count(horizon) for horizon in rung.horizons)

@@ -11,7 +11,7 @@ from danlu.corpus.toy.instructions import Example, Instruction, InstructionConfi
 from danlu.corpus.toy.sentences import split
 from danlu.corpus.toy.world import COLOURS, NUMBERS, NUMBERS_ZH, PEOPLE, PLACES
 
-_NUM_DEFECTS = (1, 1, 1, 1, 1, 1, 2, 2, 2, 3)
+_NUM_DEFECTS = (2, 2, 3, 3, 4)
 _ELSEWHERE = 1 << 20
 """How far off in the stream the instruction is whose response is given by mistake."""
 _FOREIGN: dict[Language, tuple[str, ...]] = {
@@ -75,7 +75,7 @@ class Spoiler:
         """All defects there are."""
 
     def demonstration(self, example: Example) -> Spoilt:
-        """The example with a perfect response, or with one to three defects, as the configuration's share has it."""
+        """The example with a perfect response, or with two to four defects, as the configuration's share has it."""
         chance = random.Random(f"{self._config.seed}/{example.instruction.index}/quality")
         if chance.random() < self._config.good:
             return Spoilt(example.instruction, example.response, ())

@@ -83,8 +83,8 @@ class InstructionConfig:
     """Share of the Chinese ones, where there are two languages (0 to 1)."""
     held_out: float = 0.1
     """Share of the prompts that are kept from training, by their hash (0 to 1)."""
-    good: float = 0.5
-    """Share of the demonstrations that are perfect (0 to 1); the others have one to three defects. Mixed quality is
+    good: float = 0.35
+    """Share of the demonstrations that are perfect (0 to 1); the others have two to four defects. Mixed quality is
     what leaves later steps something to improve."""
 
     def __post_init__(self) -> None:
