@@ -81,7 +81,7 @@ def test_demonstrations_are_of_mixed_quality_and_know_their_instruction() -> Non
         instruction = instruction_of(one.labels, "a test")
         assert instruction is not None
         (spoilt if one.labels["defects"] else perfect).append(gold(instruction, one.response))
-    assert 0.35 < len(perfect) / SMALL.demonstrations < 0.65
+    assert abs(len(perfect) / SMALL.demonstrations - SMALL.good) < 0.15
     assert min(perfect) == 1.0
     assert sum(spoilt) / len(spoilt) < 0.85
     assert sum(small().defects.values()) >= len(spoilt)
