@@ -136,8 +136,13 @@ def test_no_prompt_is_on_both_sides_of_the_split(rankings) -> None:
     learned, judged = split(records, 0.25, "rankings")
     assert not {r.prompt for r in learned} & {r.prompt for r in judged}
     assert len(learned) + len(judged) == 120
-    with pytest.raises(DanluError, match="too few"):
+    assert len({r.prompt for r in judged}) == round(0.25 * len({r.prompt for r in records}))
+    again, aside = split(learned, 0.25, "rankings")  # as of a file that a run wrote, already split by a hash
+    assert again
+    assert aside
+    with pytest.raises(DanluError, match="one prompt cannot be split"):
         split(records[:1], 0.25, "rankings")
+    assert split(records[:1], 0.0, "rankings") == (records[:1], [])
 
 
 def test_rankings_that_are_all_tied_are_an_error(base: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Where fine-tuning begins: a model folder with its chat template, on its device, and how what comes out is written."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,6 @@ from danlu.alignment.texts import Limits
 from danlu.alignment.tuning_config import TuningConfig
 from danlu.common.errors import DanluError
 from danlu.common.progress import Progress
-from danlu.corpus.toy.instructions import is_held_out
 from danlu.feedback.exchange import read_feedback
 from danlu.feedback.records import Demonstration, Ranking, prompt_text
 from danlu.model.config import ModelConfig
@@ -132,16 +132,20 @@ def read_rankings(paths: Sequence[Path], report: Progress) -> list[Ranking]:
 
 
 def split(records: Sequence[R], share: float, what: str) -> tuple[list[R], list[R]]:
-    """Records to learn from and to be judged by, by the hash of their prompts: no prompt is on both sides.
+    """Records to learn from and to be judged by: no prompt is on both sides. The share with the lowest hashes stands
+    aside, and one prompt at least, so that files that were themselves split by a hash can be split again.
 
     Raises:
-        DanluError: one side is empty.
+        DanluError: there are fewer than two prompts.
     """
-    kept = [record for record in records if not is_held_out(f"{what}\n{prompt_text(record.prompt)}", share)]
-    aside = [record for record in records if is_held_out(f"{what}\n{prompt_text(record.prompt)}", share)]
-    if share and not (kept and aside):
+    prompts = {prompt_text(record.prompt) for record in records}
+    if share and len(prompts) < 2:
         raise DanluError(
-            f"{len(records)} {what} are too few to keep {share:.0%} of their prompts for validation.",
+            f"{len(records)} {what} of one prompt cannot be split: {share:.0%} of the prompts are kept for validation.",
             "Give more, a file of held-out ones, or --held-out 0.",
         )
+    by_hash = sorted(prompts, key=lambda prompt: hashlib.sha256(f"{what}\n{prompt}".encode()).digest())
+    chosen = set(by_hash[: min(len(prompts) - 1, max(1, round(share * len(prompts)))) if share else 0])
+    kept = [record for record in records if prompt_text(record.prompt) not in chosen]
+    aside = [record for record in records if prompt_text(record.prompt) in chosen]
     return kept, aside
