@@ -167,7 +167,7 @@ def cell(bench: Bench, width: int, labels: int, rankings: Sequence[Ranking]) -> 
     learning = replace(bench.config.reward, epochs=bench.options.reward_epochs, batch_size=8)
     run_reward(start_of(bench, width), some, [], shown, learning, place, bench.report)
     scorer = RewardScorer.load(place / "model", training.device, training.precision)
-    judged = judge_reward_model(some, aside, lambda p, c: scorer([p] * len(c), c), bench.config.labeller.tie_band)
+    judged = judge_reward_model(some, aside, scorer, bench.config.labeller.tie_band)
     chat = load_chat(bench.run.sft / "model")
     policy = load_transformer(bench.run.sft / "model", training.device, training.precision)
     voice = voice_of(chat, bench.config)

@@ -39,11 +39,14 @@ def rankings() -> list[Ranking]:
     return list(simulated_labellers(LabellerConfig(agreement=0.9), tasks).rankings(tasks))
 
 
-def true_scores(prompt: Prompt, completions: object) -> list[float]:
-    query = next(query for query in MADE.comparisons if query.prompt == prompt)
-    instruction = instruction_of(query.labels, "a test")
-    assert instruction is not None
-    return [gold(instruction, text) for text in completions]  # type: ignore[attr-defined]
+def true_scores(prompts: Sequence[Prompt], completions: Sequence[str]) -> list[float]:
+    queries = {query.prompt: query for query in MADE.comparisons}
+    scores = []
+    for prompt, text in zip(prompts, completions, strict=True):
+        instruction = instruction_of(queries[prompt].labels, "a test")
+        assert instruction is not None
+        scores.append(gold(instruction, text))
+    return scores
 
 
 def test_tasks_show_each_text_once_and_say_nothing_where_there_is_no_choice() -> None:
@@ -81,7 +84,7 @@ def test_three_labellers_together_err_less_than_one() -> None:
     assert len(every) == 3 * len(tasks)
 
     def right(rankings: list[Ranking]) -> float:
-        found = judge_reward_model([], rankings, true_scores, 0.03).labellers  # type: ignore[arg-type]
+        found = judge_reward_model([], rankings, true_scores, 0.03).labellers
         assert found is not None
         return found.value
 
@@ -118,8 +121,8 @@ def test_a_perfect_reward_model_agrees_with_gold_and_less_with_people() -> None:
 def test_pairs_in_the_tie_band_count_in_a_figure_of_their_own() -> None:
     learn, judge = split_rankings(rankings(), 0.5)
 
-    def blind_to_small_gaps(prompt: Prompt, completions: Sequence[str]) -> list[float]:
-        return [round(score, 1) for score in true_scores(prompt, completions)]
+    def blind_to_small_gaps(prompts: Sequence[Prompt], completions: Sequence[str]) -> list[float]:
+        return [round(score, 1) for score in true_scores(prompts, completions)]
 
     found = judge_reward_model(learn, judge, blind_to_small_gaps, tie=0.1)
     assert found.gold is not None

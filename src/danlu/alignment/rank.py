@@ -12,8 +12,8 @@ from danlu.evaluation.gold import Estimate, pair_agreement
 from danlu.feedback.records import Prompt, Ranking, prompt_text
 from danlu.feedback.tasks import Task, wanted_with_overlap
 
-Scores = Callable[[Prompt, Sequence[str]], Sequence[float]]
-"""A reward model: from a prompt and some completions to their scores."""
+Scores = Callable[[Sequence[Prompt], Sequence[str]], Sequence[float]]
+"""A reward model: from prompts, each with a completion, to their scores."""
 
 
 def ranking_tasks(
@@ -105,7 +105,9 @@ def judge_reward_model(
         tie: completions whose gold scores are no further apart are equally good.
         models: how many make the scores together.
     """
-    mine = [list(scores(ranking.prompt, ranking.completions)) for ranking in held_out]
+    pairs = [(ranking.prompt, completion) for ranking in held_out for completion in ranking.completions]
+    found = iter(scores(*map(list, zip(*pairs, strict=True))) if pairs else ())
+    mine = [[next(found) for _ in ranking.completions] for ranking in held_out]
     order = [[-float(rank) for rank in ranking.ranks] for ranking in held_out]
     gold = length = labellers = gold_all = None
     golds = _golds(held_out)

@@ -161,13 +161,7 @@ def learn_reward(this: Round, config: AlignmentConfig, recipe: Recipe, out: Path
     reward = replace(_on_this_machine(config.reward, recipe), epochs=config.reward.passes(len(rankings)))
     run_reward(this.run.sft / "model", rankings, heldout, shown, reward, out, report)
     scorer = RewardScorer.load(out / "model", recipe.training.device, recipe.training.precision)
-    judged = judge_reward_model(
-        rankings,
-        heldout,
-        lambda prompt, completions: scorer([prompt] * len(completions), completions),
-        config.labeller.tie_band,
-        len(scorer.models),
-    )
+    judged = judge_reward_model(rankings, heldout, scorer, config.labeller.tie_band, len(scorer.models))
     write_json(out / "judged.json", to_mapping(judged))
     for line in reward_lines(judged):
         report(line)

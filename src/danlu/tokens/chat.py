@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
@@ -81,6 +82,7 @@ class Chat:
         added = markup.get_added_tokens_decoder().values()
         self._names = sorted((token.content for token in added if token.special), key=len, reverse=True)
         self._mark = secrets.token_hex(8)  # nobody can have written it
+        self._asked: tuple[list[dict[str, Any]], list[int]] | None = None
 
     @cached_property
     def _compiled(self) -> jinja2.Template:
@@ -105,7 +107,10 @@ class Chat:
         Raises:
             DanluError: the template has no place for the response, or does not end it.
         """
-        before = self.prompt(prompt)
+        turns, asked = [dict(turn) for turn in prompt], self._asked
+        if asked is None or asked[0] != turns:  # several responses to one prompt: it is read once
+            asked = self._asked = turns, self.prompt(prompt)
+        before = asked[1]
         ids, mask = self.conversation([*prompt, {"role": "assistant", "content": response}])
         last = max((place for place, own in enumerate(mask) if own), default=-1)
         start = last
@@ -154,7 +159,8 @@ class Chat:
                 own += [generated] * len(piece)
         encoding = self._markup.encode("".join(pieces[::2]), add_special_tokens=False)
         ids += encoding.ids
-        mask += [any(own[first:last]) for first, last in encoding.offsets]
+        before = [0, *accumulate(own)]
+        mask += [before[last] > before[first] for first, last in encoding.offsets]
         return generated
 
     def _hide(self, text: str, hidden: list[str]) -> str:
