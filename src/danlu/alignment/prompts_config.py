@@ -19,7 +19,7 @@ class PromptsConfig:
 
     demonstrations: int = 3000
     """Prompts with a demonstration each, for SFT."""
-    comparisons: int = 15_000
+    comparisons: int = 14_000
     """Prompts whose completions are ranked, for the reward model."""
     ppo: int = 3000
     """Prompts that PPO answers."""
