@@ -23,8 +23,8 @@ more the half above the diagonal is computed too (224 tokens on AVX2, forward an
 
 
 _UNIT_TIME = 2048
-"""Longest rows (tokens) for the matrix unit's attention, whose way back keeps 2 KB for each block of 32 x 32: 8 MB a
-thread."""
+"""Longest rows (tokens) for the matrix unit's attention, whose way back keeps 4 KB for each block of 32 x 32 below the
+diagonal: 8 MB a thread."""
 _KEPT_LOGITS = 2**25
 """Numbers (64 MB in bfloat16) that the gradient of log-probabilities may keep instead of computing them again."""
 _CPU_LOGITS, _CPU_ROWS = 2**23, 2048
