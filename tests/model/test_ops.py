@@ -1,6 +1,7 @@
 """The fused CPU passes agree with their plain definitions, gradients included."""
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -97,28 +98,31 @@ def test_extreme_logits_stay_finite_and_nan_is_not_hidden():
 UNIT = isinstance(load(), Kernels) and load().matrix_unit
 
 
+def _whatever_the_threads(make: Callable[[], list[torch.Tensor]]) -> list[torch.Tensor]:
+    """What `make` gives, the same on one to three threads; beside the library's products, which use the unit too."""
+    square = torch.randn(256, 256).bfloat16()
+    product, threads, found = square @ square, torch.get_num_threads(), []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            found.append(make())
+            assert torch.equal(square @ square, product)
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(a, b) for one in found for a, b in zip(one, found[0], strict=True))
+    return found[0]
+
+
 @pytest.mark.skipif(not UNIT, reason="no matrix unit (AMX)")
 @pytest.mark.parametrize(
     ("tokens", "height", "width"), [(1, 1, 1), (33, 17, 5), (257, 104, 544), (700, 1152, 104), (64, 700, 600)]
 )
 def test_the_matrix_unit_gives_the_weights_gradient_whatever_the_number_of_threads(tokens, height, width):
-    """Beside the library's products, which use the unit too, before and after."""
     grad, x = torch.randn(tokens, height).bfloat16(), torch.randn(tokens, width).bfloat16()
     want = grad.double().t() @ x.double()
-    square = torch.randn(256, 256).bfloat16()
-    product = square @ square
-    threads = torch.get_num_threads()
-    found = []
-    try:
-        for count in (1, 2, 3):
-            torch.set_num_threads(count)
-            found.append(ops._weight_gradient(grad, x))
-            assert torch.equal(square @ square, product)
-    finally:
-        torch.set_num_threads(threads)
-    assert all(torch.equal(one, found[0]) for one in found)
+    (found,) = _whatever_the_threads(lambda: [ops._weight_gradient(grad, x)])
     rounding = 2.0**-8 * want.abs() + 1e-5 * tokens**0.5 * 8
-    assert ((found[0].double() - want).abs() <= rounding).all()
+    assert ((found.double() - want).abs() <= rounding).all()
 
 
 def _seen(kind: str, batch: int, time: int) -> tuple[torch.Tensor | None, torch.Tensor | None]:
@@ -141,29 +145,21 @@ def _seen(kind: str, batch: int, time: int) -> tuple[torch.Tensor | None, torch.
 @pytest.mark.parametrize("kind", ["all", "texts", "prompts"])
 @pytest.mark.parametrize(("batch", "heads", "time", "dim"), [(3, 2, 32, 32), (2, 3, 77, 64), (1, 1, 130, 96)])
 def test_the_matrix_units_attention_is_the_plain_one_whatever_the_number_of_threads(kind, batch, heads, time, dim):
-    """Beside the library's products, which use the unit too, before and after."""
     starts, shared = _seen(kind, batch, time)
     q, k, v, grad = (torch.randn(batch, heads, time, dim).bfloat16() for _ in range(4))
     q[0, 0, 5] *= 40  # a query whose powers differ by far
-    square = torch.randn(256, 256).bfloat16()
-    product = square @ square
-    threads = torch.get_num_threads()
-    found = []
-    try:
-        for count in (1, 2, 3):
-            torch.set_num_threads(count)
-            inputs = [x.clone().requires_grad_() for x in (q, k, v)]
-            out = ops.causal_attention(*inputs, starts, shared)
-            out.backward(grad)
-            found.append([out, *(x.grad for x in inputs)])
-            assert torch.equal(square @ square, product)
-    finally:
-        torch.set_num_threads(threads)
-    assert all(torch.equal(a, b) for one in found for a, b in zip(one, found[0], strict=True))
+
+    def attended() -> list[torch.Tensor]:
+        inputs = [x.clone().requires_grad_() for x in (q, k, v)]
+        out = ops.causal_attention(*inputs, starts, shared)
+        out.backward(grad)
+        return [out, *(x.grad for x in inputs)]
+
+    found = _whatever_the_threads(attended)
     exact = [x.double().requires_grad_() for x in (q, k, v)]
     want = ops.causal_attention(*exact, starts, shared)  # float64 has no fused pass
     want.backward(grad.double())
-    for mine, right in zip(found[0], [want, *(x.grad for x in exact)], strict=True):
+    for mine, right in zip(found, [want, *(x.grad for x in exact)], strict=True):
         assert (mine.double() - right).norm() <= 0.004 * right.norm()
 
 
