@@ -138,14 +138,16 @@ def split(records: Sequence[R], share: float, what: str) -> tuple[list[R], list[
     Raises:
         DanluError: there are fewer than two prompts.
     """
+    if not share:
+        return list(records), []
     prompts = {prompt_text(record.prompt) for record in records}
-    if share and len(prompts) < 2:
+    if len(prompts) < 2:
         raise DanluError(
             f"{len(records)} {what} of one prompt cannot be split: {share:.0%} of the prompts are kept for validation.",
             "Give more, a file of held-out ones, or --held-out 0.",
         )
     by_hash = sorted(prompts, key=lambda prompt: hashlib.sha256(f"{what}\n{prompt}".encode()).digest())
-    chosen = set(by_hash[: min(len(prompts) - 1, max(1, round(share * len(prompts)))) if share else 0])
+    chosen = set(by_hash[: min(len(prompts) - 1, max(1, round(share * len(prompts))))])
     kept = [record for record in records if prompt_text(record.prompt) not in chosen]
     aside = [record for record in records if prompt_text(record.prompt) in chosen]
     return kept, aside

@@ -190,16 +190,16 @@ void weight_gradient_bf16(const uint16_t *g, const uint16_t *x, uint16_t *out, l
  * (batch, time, heads dim); dim is a multiple of 32. */
 typedef struct {
   const int64_t *starts, *shared; /* (batch, time), (batch, time, 2); NULL: 0, and none */
-  long heads, time, dim;
+  long time;
   float scale; /* of the scores, times log2(e): powers are of 2 */
-} Sizes;
+} Sight;
 
 /* The first n of 32 bits. */
 static inline uint32_t below(int64_t n) { return (uint32_t)((1ull << (n < 0 ? 0 : n > 32 ? 32 : n)) - 1); }
 
 /* The blocks of keys that the 32 queries from `first` on see some of, and of each which keys every query sees, a bit each;
  * returns how many blocks there are. */
-static long blocks_seen(const Sizes *z, long row, long first, int32_t *blocks, uint32_t *seen) {
+static long blocks_seen(const Sight *z, long row, long first, int32_t *blocks, uint32_t *seen) {
   long count = 0, rows = z->time - first < 32 ? z->time - first : 32, at = row * z->time + first;
   int64_t start[32] = {0}, early[32] = {0}, behind[32] = {0};
   for (long i = 0; i < rows; i++) {
@@ -299,7 +299,7 @@ static inline void put(const float *sums, const float *factors, long rows, long 
 void attention_forward_bf16(const uint16_t *q, const uint16_t *k, const uint16_t *v, const int64_t *starts,
                             const int64_t *shared, uint16_t *out, float *logs, long batch, long heads, long time,
                             long dim, float scale) {
-  Sizes z = {starts, shared, heads, time, dim, scale * 1.44269504f};
+  Sight z = {starts, shared, time, scale * 1.44269504f};
   long padded = rounded(time, 32), room = padded * dim;
 #pragma omp parallel
   {
@@ -364,7 +364,7 @@ void attention_backward_bf16(const uint16_t *grad, const uint16_t *q, const uint
                              const uint16_t *out, const float *logs, const int64_t *starts, const int64_t *shared,
                              uint16_t *dq, uint16_t *dk, uint16_t *dv, long batch, long heads, long time, long dim,
                              float scale) {
-  Sizes z = {starts, shared, heads, time, dim, scale * 1.44269504f};
+  Sight z = {starts, shared, time, scale * 1.44269504f};
   long padded = rounded(time, 32), room = padded * dim, tiles = padded / 32, most = tiles * (tiles + 1) / 2;
 #pragma omp parallel
   {
